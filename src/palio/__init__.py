@@ -1,0 +1,58 @@
+"""Palio settles which version of a model should be in production.
+
+`connect` opens it, in process or over HTTP; the object it returns has the nouns with their verbs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from palio.errors import PalioError
+
+if TYPE_CHECKING:
+    from palio.experiments.domain import ExperimentDraft, Metrics, Stopping, Variant
+    from palio.experiments.events import OutcomeDraft
+    from palio.experiments.metrics import Metric
+    from palio.platform import Palio, connect
+    from palio.registry.lifecycle import Lifecycle
+    from palio.registry.signature import Feature, Signature
+
+__all__ = [
+    "ExperimentDraft",
+    "Feature",
+    "Lifecycle",
+    "Metric",
+    "Metrics",
+    "OutcomeDraft",
+    "Palio",
+    "PalioError",
+    "Signature",
+    "Stopping",
+    "Variant",
+    "__version__",
+    "connect",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ExperimentDraft": "palio.experiments.domain",
+    "Feature": "palio.registry.signature",
+    "Lifecycle": "palio.registry.lifecycle",
+    "Metric": "palio.experiments.metrics",
+    "Metrics": "palio.experiments.domain",
+    "OutcomeDraft": "palio.experiments.events",
+    "Palio": "palio.platform",
+    "Signature": "palio.registry.signature",
+    "Stopping": "palio.experiments.domain",
+    "Variant": "palio.experiments.domain",
+    "connect": "palio.platform",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for, so that ``import palio`` stays light."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'palio' has no attribute {name!r}")
