@@ -1,0 +1,46 @@
+"""What access needs of the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from palio.access.audit import AuditEntry, Change
+from palio.access.domain import ApiKey
+from palio.ports import Collection
+
+__all__ = ["AccessUnit", "AuditLog"]
+
+
+class AuditLog(Protocol):
+    """The chain of audit entries, inside one unit of work.
+
+    Obligations: an entry is kept exactly when the change it describes is; two units never
+    append after the same entry; entries are never changed.
+    """
+
+    def append(self, change: Change) -> AuditEntry:
+        """Seal the change after the last entry; called last in a unit, for it locks the head."""
+        ...
+
+    def head(self) -> int:
+        """Return the ``seq`` of the last entry, 0 when there is none."""
+        ...
+
+    def entries(self, *, after: int = 0, limit: int | None = None) -> Sequence[AuditEntry]:
+        """Return entries in order, from the one following ``after``."""
+        ...
+
+
+class AccessUnit(Protocol):
+    """Keys and the audit log, inside one unit of work."""
+
+    @property
+    def keys(self) -> Collection[ApiKey]:
+        """Keys under their id."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log."""
+        ...

@@ -1,0 +1,1 @@
+"""Endpoints: the stable addresses that clients call, and what answers there."""

@@ -1,0 +1,48 @@
+"""What delivery needs of the outside."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from palio.delivery.domain import Answer, Endpoint, PredictRequest
+from palio.experiments.ports import ExperimentUnit
+from palio.ports import Collection
+
+__all__ = ["AsyncServer", "DeliveryUnit", "Server"]
+
+
+class DeliveryUnit(ExperimentUnit, Protocol):
+    """Endpoints beside all that experiments and the registry know, inside one unit of work."""
+
+    @property
+    def endpoints(self) -> Collection[Endpoint]:
+        """Endpoints under their name."""
+        ...
+
+
+class Server(Protocol):
+    """Answers requests in process. Safe to share between threads.
+
+    Obligation: an answer that was given has been recorded; one that the model failed to give
+    has been recorded as that version's error.
+    """
+
+    def predict(self, request: PredictRequest) -> Answer:
+        """Route, check, predict, record."""
+        ...
+
+
+class AsyncServer(Protocol):
+    """The same for an event loop: requests that wait together are answered together."""
+
+    async def start(self) -> None:
+        """Load what the routes need, and begin to answer."""
+        ...
+
+    async def stop(self) -> None:
+        """Answer what waits, then end."""
+        ...
+
+    async def predict(self, request: PredictRequest) -> Answer:
+        """Route, check, predict, record."""
+        ...

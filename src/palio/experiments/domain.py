@@ -1,0 +1,296 @@
+"""Experiments: what is compared, by what rule it stops, and the states it passes through."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from palio.bucketing import Split
+from palio.errors import IllegalTransition, InvalidInput
+from palio.experiments.metrics import Metric, metric_named
+from palio.registry.domain import check_name
+
+__all__ = [
+    "ALLOWED",
+    "OPEN",
+    "Experiment",
+    "ExperimentDraft",
+    "Metrics",
+    "State",
+    "Stopping",
+    "Type",
+    "Variant",
+]
+
+
+_LEAST_ALPHA = 0.001  # the smallest level that a comparison is made for
+
+
+class Type(enum.StrEnum):
+    """What kind of comparison it is."""
+
+    AB = "ab"  # versions against each other
+    AA = "aa"  # a version against itself: checks the instrument, never ships
+
+
+class State(enum.StrEnum):
+    """Where an experiment stands."""
+
+    DRAFT = "draft"  # can be thrown away; routes nobody
+    RUNNING = "running"  # its split routes the endpoint's traffic
+    PAUSED = "paused"  # routes nobody; late outcomes still count
+    COMPLETED = "completed"  # ended with a decision
+    STOPPED = "stopped"  # ended by a person, with a reason
+
+
+OPEN = frozenset({State.DRAFT, State.RUNNING, State.PAUSED})
+ALLOWED: Mapping[State, frozenset[State]] = {
+    State.DRAFT: frozenset({State.RUNNING, State.STOPPED}),
+    State.RUNNING: frozenset({State.PAUSED, State.COMPLETED, State.STOPPED}),
+    State.PAUSED: frozenset({State.RUNNING, State.COMPLETED, State.STOPPED}),
+    State.COMPLETED: frozenset(),
+    State.STOPPED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One arm: its key, the version that answers, the share of units in [0, 1]."""
+
+    key: str
+    version: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What is measured: one goal, and what else is watched.
+
+    Metrics are named as people write them: a built-in name (``brier``), an outcome with its
+    direction (``revenue:higher``), or the name of one that is ``declared`` here in full.
+    """
+
+    goal: str
+    secondary: tuple[str, ...] = ()
+    guardrails: tuple[str, ...] = ()
+    declared: tuple[Metric, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [metric.name for metric in self.all]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InvalidInput(
+                f"metrics named twice: {', '.join(twice)}; give each one role",
+                field="metrics",
+                value=twice,
+            )
+
+    def named(self, text: str) -> Metric:
+        """Return the metric that a text names."""
+        for metric in self.declared:
+            if metric.name == text:
+                return metric
+        return metric_named(text)
+
+    @property
+    def goal_metric(self) -> Metric:
+        """The goal."""
+        return self.named(self.goal)
+
+    @property
+    def secondary_metrics(self) -> tuple[Metric, ...]:
+        """What is reported beside the goal."""
+        return tuple(self.named(text) for text in self.secondary)
+
+    @property
+    def guardrail_metrics(self) -> tuple[Metric, ...]:
+        """What must not be harmed."""
+        return tuple(self.named(text) for text in self.guardrails)
+
+    @property
+    def all(self) -> tuple[Metric, ...]:
+        """Goal, secondary and guardrails in this order."""
+        return (self.goal_metric, *self.secondary_metrics, *self.guardrail_metrics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """When the evidence is enough, and when it is time to give up.
+
+    Parameters
+    ----------
+    alpha
+        Chance of a false decision on the goal over the experiment's whole life, in (0, 0.2].
+    horizon
+        Units in all variants together that are planned; ``None`` when nobody can say.
+    min_sample
+        Units with a value in each variant before anything is shipped.
+    min_duration_s, max_duration_s
+        Seconds since the start before which nothing is shipped, and after which it is
+        inconclusive.
+    """
+
+    alpha: float = 0.05
+    horizon: int | None = 20_000
+    min_sample: int = 1_000
+    min_duration_s: float = 0.0
+    max_duration_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _within("alpha", self.alpha, 0.01, 0.2)
+        if self.horizon is not None:
+            _within("horizon", self.horizon, 200, 10**12)
+        _within("min_sample", self.min_sample, 1, 10**12)
+        _within("min_duration_s", self.min_duration_s, 0, 10**9)
+        if self.max_duration_s is not None:
+            _within("max_duration_s", self.max_duration_s, max(1.0, self.min_duration_s), 10**9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentDraft:
+    """An experiment as a person designs it.
+
+    The first variant is the control. ``unit`` says what is randomised (``user_id``), for the
+    record; clients send its value.
+    """
+
+    key: str
+    endpoint: str
+    variants: tuple[Variant, ...]
+    metrics: Metrics
+    type: Type = Type.AB
+    stopping: Stopping = field(default_factory=Stopping)
+    hypothesis: str = ""
+    unit: str = "unit"
+
+    def __post_init__(self) -> None:
+        check_name("experiment", self.key)
+        if len(self.variants) < 2:  # noqa: PLR2004
+            raise InvalidInput(
+                f"{self.key} needs at least two variants, got {len(self.variants)}",
+                field="variants",
+                value=len(self.variants),
+            )
+        for variant in self.variants:
+            check_name("variant", variant.key)
+        keys = [variant.key for variant in self.variants]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise InvalidInput(
+                f"variants named twice: {', '.join(twice)}; give each one a key of its own",
+                field="variants",
+                value=twice,
+            )
+        self._check_alpha()
+        versions = {variant.version for variant in self.variants}
+        if (self.type is Type.AA) != (len(versions) == 1):
+            raise InvalidInput(
+                f"{self.key} is of type {self.type} and compares {len(versions)} version(s); "
+                "aa compares a version with itself, ab different ones",
+                field="type",
+                value=self.type,
+            )
+
+    def _check_alpha(self) -> None:
+        questions = (len(self.variants) - 1) * max(1, len(self.metrics.guardrails))
+        share = self.stopping.alpha / questions
+        if share < _LEAST_ALPHA:
+            raise InvalidInput(
+                f"alpha {self.stopping.alpha:g} shared over {questions} comparisons leaves "
+                f"{share:.2g} for each, below {_LEAST_ALPHA:g}; compare fewer variants or "
+                "guardrails, or raise alpha",
+                field="alpha",
+                value=self.stopping.alpha,
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the design: what is frozen when the experiment starts."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """An experiment at one moment of its life.
+
+    ``champion`` is the endpoint's champion when it started, the one that ``ship`` expects to
+    find; ``frozen`` the digest of the design at that moment; ``winner`` the variant that was
+    shipped, if any.
+    """
+
+    key: str
+    design: ExperimentDraft
+    model: str
+    salt: str
+    state: State
+    created_at: datetime
+    created_by: str
+    epoch: int = 1
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    champion: str | None = None
+    frozen: str | None = None
+    winner: str | None = None
+    reason: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint whose traffic it splits."""
+        return self.design.endpoint
+
+    @property
+    def control(self) -> Variant:
+        """The first variant."""
+        return self.design.variants[0]
+
+    @property
+    def challengers(self) -> Sequence[Variant]:
+        """All variants but the first."""
+        return self.design.variants[1:]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of units by variant."""
+        return {variant.key: variant.weight for variant in self.design.variants}
+
+    def covers(self, at: datetime) -> bool:
+        """Tell whether what happened to a unit at a moment can be due to its variant."""
+        return self.started_at is None or at >= self.started_at
+
+    def split(self) -> Split:
+        """Return the function from unit to variant."""
+        return Split.of(salt=self.salt, weights=self.weights)
+
+    def variant(self, key: str) -> Variant:
+        """Return the variant under a key."""
+        for variant in self.design.variants:
+            if variant.key == key:
+                return variant
+        raise InvalidInput(
+            f"{self.key} has no variant {key!r}; it has {', '.join(self.weights)}",
+            field="variant",
+            value=key,
+        )
+
+    def check(self, target: State) -> None:
+        """Raise ``IllegalTransition`` unless the experiment may go to ``target``."""
+        allowed = [state for state in State if state in ALLOWED[self.state]]
+        if target not in allowed:
+            raise IllegalTransition(
+                f"{self.key} is {self.state} and cannot become {target}; allowed: "
+                f"{', '.join(allowed) or 'nothing, it has ended'}",
+                experiment=self.key,
+                source=self.state,
+                target=target,
+                allowed=allowed,
+            )
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidInput(
+            f"{name} must be in [{low}, {high}], got {value}", field=name, value=value
+        )

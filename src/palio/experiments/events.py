@@ -1,0 +1,186 @@
+"""What happened: predictions and outcomes, as the append-only log keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from palio.errors import InvalidOutcome
+from palio.registry.signature import Label
+
+__all__ = [
+    "LABEL",
+    "LONGEST_ID",
+    "Event",
+    "LogEntry",
+    "Outcome",
+    "OutcomeDraft",
+    "Prediction",
+    "Receipt",
+    "Value",
+    "check_against",
+    "check_draft",
+    "refused",
+]
+
+LABEL = "label"
+LONGEST_ID = 256  # characters of a request_id, unit or outcome_id: they are keys of indexes
+_LARGEST = 1e60  # squares of squares of it are still numbers
+Value = Label | list[Label]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One served request, with all that a later judgement of it needs.
+
+    ``values`` has one entry per row; ``probabilities`` one list per row, in the order of
+    ``classes``. ``propensity`` is the chance with which the unit was given this variant.
+    ``error`` says why the model gave no answer; then ``values`` is empty.
+    """
+
+    request_id: str
+    unit: str
+    at: datetime
+    endpoint: str
+    model: str
+    version: str
+    experiment: str | None = None
+    variant: str | None = None
+    epoch: int = 0
+    propensity: float = 1.0
+    values: list[Label]
+    probabilities: list[list[float]] | None = None
+    classes: tuple[Label, ...] = ()
+    latency_ms: float
+    error: str | None = None
+    runtime: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeDraft:
+    """What became known later about a request or a unit, as a client sends it.
+
+    Exactly one of ``request_id`` and ``unit`` is given. ``value`` is a number, or for the
+    ``label`` of a request one of the version's classes; a list, when the request had several
+    rows. ``outcome_id`` makes repeats harmless; without it a request has one outcome of a name.
+    """
+
+    value: Value
+    name: str = LABEL
+    request_id: str | None = None
+    unit: str | None = None
+    outcome_id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An outcome in the log; a later ``revision`` of the same ``outcome_id`` replaces it."""
+
+    outcome_id: str
+    revision: int
+    name: str
+    value: Value
+    at: datetime
+    request_id: str | None = None
+    unit: str | None = None
+
+
+Event = Prediction | Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An event at its place in the log; ``seq`` only ever grows."""
+
+    seq: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of outcomes that were sent.
+
+    ``accepted`` are new in the log, ``corrected`` of them replace an earlier value; ``repeated``
+    were there already; ``unknown`` of the accepted wait for a prediction that has not arrived.
+    """
+
+    accepted: int
+    corrected: int
+    repeated: int
+    unknown: int
+
+
+def check_draft(number: int, draft: OutcomeDraft) -> None:
+    """Raise ``InvalidOutcome`` when an outcome cannot be kept, naming its place and field."""
+    if (draft.request_id is None) == (draft.unit is None):
+        raise refused(number, "request_id", draft.request_id, "give request_id or unit, not both")
+    for field in ("request_id", "unit", "name", "outcome_id"):
+        _check_id(number, field, getattr(draft, field))
+    values = draft.value if isinstance(draft.value, list) else [draft.value]
+    if not values:
+        raise refused(number, "value", [], "the list of values is empty")
+    for value in values:
+        _check_value(number, draft.name, value)
+    if draft.at is not None and draft.at.tzinfo is None:
+        raise refused(number, "at", str(draft.at), "the time has no zone; end it with Z")
+
+
+def _check_id(number: int, field: str, text: str | None) -> None:
+    if text is None:
+        return
+    if not text:
+        raise refused(number, field, "", f"{field} is empty")
+    if len(text) > LONGEST_ID:
+        why = f"{field} has {len(text)} characters, {LONGEST_ID} are allowed"
+        raise refused(number, field, text[:LONGEST_ID], why)
+    if "\0" in text:
+        raise refused(number, field, text, f"{field} has a NUL, which no store can keep")
+
+
+def _check_value(number: int, name: str, value: object) -> None:
+    if not isinstance(value, bool | int | float | str):
+        why = f"the value must be a number or a text, got {type(value).__name__}"
+        raise refused(number, "value", str(value), why)
+    if not isinstance(value, str) and not abs(value) <= _LARGEST:  # NaN too
+        why = f"the value must be a finite number of at most {_LARGEST:g}, got {value}"
+        raise refused(number, "value", str(value), why)
+    if isinstance(value, str) and name != LABEL:
+        raise refused(
+            number, "value", value, f"{name} must be a number; only {LABEL} may be a text"
+        )
+
+
+def check_against(number: int, draft: OutcomeDraft, prediction: Prediction) -> None:
+    """Raise ``InvalidOutcome`` when an outcome cannot belong to the prediction it names."""
+    if draft.name != LABEL or prediction.error is not None:
+        return
+    values = draft.value if isinstance(draft.value, list) else [draft.value]
+    if len(values) != len(prediction.values):
+        raise refused(
+            number,
+            "value",
+            draft.value,
+            f"the request had {len(prediction.values)} rows, {len(values)} labels were sent",
+        )
+    for value in values:
+        if prediction.classes and value not in prediction.classes:
+            raise refused(
+                number,
+                "value",
+                value,
+                f"the label {value!r} is none of the classes {_listed(prediction.classes)} of "
+                f"{prediction.model}:{prediction.version}",
+            )
+        if not prediction.classes and isinstance(value, str):
+            raise refused(number, "value", value, "the label of a regression must be a number")
+
+
+def refused(number: int, field: str, value: object, why: str) -> InvalidOutcome:
+    """Return the error for the outcome at place ``number`` of those sent."""
+    return InvalidOutcome(f"outcome {number}: {why}", outcome=number, field=field, value=value)
+
+
+def _listed(classes: Sequence[Label]) -> str:
+    return ", ".join(repr(label) for label in classes)

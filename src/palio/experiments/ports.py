@@ -1,0 +1,108 @@
+"""What experiments need of the outside: the event log, and what is folded from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from palio.experiments.analysis import Crossing, Look, Record
+from palio.experiments.domain import Experiment
+from palio.experiments.events import Event, LogEntry, Outcome
+from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.ports import Collection
+from palio.registry.ports import RegistryUnit
+
+__all__ = ["EventLog", "ExperimentUnit"]
+
+
+class EventLog(Protocol):
+    """The durable, append-only log of predictions and outcomes, inside one unit of work.
+
+    Obligations: what is appended is never changed; whoever has read up to ``seq`` will never
+    see an entry appear at or below it, whatever other processes append.
+    """
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add events in order; they are durable when the unit has ended."""
+        ...
+
+    def head(self) -> int:
+        """Return the ``seq`` of the last entry, 0 when there is none."""
+        ...
+
+    def after(self, seq: int, *, limit: int) -> Sequence[LogEntry]:
+        """Return entries in order, from the one following ``seq``."""
+        ...
+
+    def of_requests(
+        self, request_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return the predictions and outcomes of requests, in order."""
+        ...
+
+    def of_units(self, units: Iterable[str], *, up_to: int | None = None) -> Sequence[LogEntry]:
+        """Return the outcomes that were sent for units as a whole, in order."""
+        ...
+
+    def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
+        """Return the last revision of each outcome that exists.
+
+        With ``lock`` no other unit can append before this one ends.
+        """
+        ...
+
+
+class ExperimentUnit(RegistryUnit, Protocol):
+    """Experiments, the log and its folded statistics, inside one unit of work."""
+
+    @property
+    def experiments(self) -> Collection[Experiment]:
+        """Experiments under their key."""
+        ...
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+        ...
+
+    @property
+    def cursors(self) -> Collection[Cursor]:
+        """How far each experiment has read the log, under its key."""
+        ...
+
+    @property
+    def unit_values(self) -> Collection[UnitValues]:
+        """Values under (experiment, epoch, unit)."""
+        ...
+
+    @property
+    def metric_sums(self) -> Collection[MetricSums]:
+        """Sums under (experiment, epoch, variant, metric)."""
+        ...
+
+    @property
+    def variant_counts(self) -> Collection[VariantCounts]:
+        """Counts under (experiment, epoch, variant)."""
+        ...
+
+    @property
+    def crossings(self) -> Collection[Crossing]:
+        """First crossings under (experiment, metric, variant, verdict)."""
+        ...
+
+    @property
+    def looks(self) -> Collection[Look]:
+        """Looks under (experiment, watermark, variant)."""
+        ...
+
+    @property
+    def records(self) -> Collection[Record]:
+        """The analysis an experiment ended with, under its key."""
+        ...
+
+    def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
+        """Return the model that an endpoint serves, if there is such an endpoint.
+
+        With ``lock`` no other unit can start an experiment there before this one ends.
+        """
+        ...

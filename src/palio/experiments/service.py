@@ -1,0 +1,406 @@
+"""Verbs on experiments; each is one unit of work, after the log has been folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from palio.access.audit import Change
+from palio.access.domain import Identity, Role, requires
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.experiments.analysis import (
+    DecisionKind,
+    Look,
+    Record,
+    Report,
+    Statistics,
+    looks_of,
+)
+from palio.experiments.decision import report_of
+from palio.experiments.domain import Experiment, ExperimentDraft, State
+from palio.experiments.folding import read_batch
+from palio.experiments.ports import ExperimentUnit
+from palio.experiments.statistics import Cursor
+from palio.experiments.verification import Verification, verify_within
+from palio.ports import Clock, Ids, Store
+from palio.registry import aliases
+from palio.registry.domain import CHAMPION, Version
+from palio.registry.service import find_version, promote_within
+
+__all__ = ["Experiments", "pause_within", "running_on"]
+
+_BATCH = 1_000  # log entries folded in one unit of work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiments:
+    """Experiments, from the draft to the decision."""
+
+    store: Store[ExperimentUnit]
+    clock: Clock
+    ids: Ids
+    actor: Identity
+
+    @requires(Role.OPERATOR)
+    def draft(self, design: ExperimentDraft) -> Experiment:
+        """Keep a design; nothing is routed until it is started."""
+        with self.store.write() as unit:
+            model = _model_of(unit, design.endpoint)
+            _check_versions(unit, model, design)
+            if unit.experiments.get(design.key) is not None:
+                raise AlreadyExists(
+                    f"the experiment {design.key!r} exists; take another key",
+                    kind="experiment",
+                    name=design.key,
+                )
+            experiment = Experiment(
+                key=design.key,
+                design=design,
+                model=model,
+                salt=self.ids("salt_"),
+                state=State.DRAFT,
+                created_at=self.clock(),
+                created_by=self.actor.name,
+            )
+            experiment.split()  # refuses weights that are no distribution
+            unit.experiments.add(experiment)
+            after = {"endpoint": design.endpoint, "weights": experiment.weights}
+            unit.audit.append(self._change("experiment.draft", design.key, after=after))
+        return experiment
+
+    @requires(Role.VIEWER)
+    def list(self, endpoint: str | None = None) -> Sequence[Experiment]:
+        """Return experiments, oldest first; of one endpoint, if asked."""
+        with self.store.read() as unit:
+            found = unit.experiments.find()
+        return [one for one in found if endpoint in (None, one.endpoint)]
+
+    @requires(Role.VIEWER)
+    def get(self, key: str) -> Experiment:
+        """Return one experiment."""
+        with self.store.read() as unit:
+            return _find(unit, key)
+
+    @requires(Role.OPERATOR)
+    def start(self, key: str) -> Experiment:
+        """Freeze the design and let its split route the endpoint's traffic."""
+        with self.store.write() as unit:
+            experiment = _find(unit, key)
+            _model_of(unit, experiment.endpoint, lock=True)
+            experiment = _find(unit, key, lock=True)
+            if experiment.state is not State.DRAFT:
+                raise Conflict(
+                    f"{key} is {experiment.state}; only a draft can be started"
+                    + (", resume it" if experiment.state is State.PAUSED else ""),
+                    experiment=key,
+                    state=experiment.state,
+                )
+            _check_free(unit, experiment)
+            started = replace(
+                experiment,
+                state=State.RUNNING,
+                started_at=self.clock(),
+                champion=aliases.target(unit, experiment.model, CHAMPION),
+                frozen=experiment.design.digest,
+            )
+            unit.experiments.put_many([started])
+            unit.cursors.put_many([Cursor(key, unit.log.head())])
+            self._audit_state(unit, experiment, started)
+        return started
+
+    @requires(Role.OPERATOR)
+    def pause(self, key: str, reason: str = "") -> Experiment:
+        """Route nobody for now; the endpoint goes back to its champion."""
+        with self.store.write() as unit:
+            paused, change = pause_within(unit, key, self._change("", key, reason=reason))
+            unit.audit.append(change)
+        return paused
+
+    @requires(Role.OPERATOR)
+    def resume(self, key: str) -> Experiment:
+        """Route again after a pause, by the same split."""
+        with self.store.write() as unit:
+            _model_of(unit, _find(unit, key).endpoint, lock=True)
+            experiment = _find(unit, key, lock=True)
+            if experiment.state is not State.PAUSED:
+                raise Conflict(
+                    f"{key} is {experiment.state}; only a paused experiment can be resumed",
+                    experiment=key,
+                    state=experiment.state,
+                )
+            _check_free(unit, experiment)
+            resumed = replace(experiment, state=State.RUNNING, reason="")
+            unit.experiments.put_many([resumed])
+            self._audit_state(unit, experiment, resumed)
+        return resumed
+
+    @requires(Role.OPERATOR)
+    def stop(self, key: str, reason: str) -> Experiment:
+        """End it without a decision; production stays as it is."""
+        if not reason.strip():
+            raise InvalidInput(
+                "reason is empty; say why the experiment is stopped", field="reason", value=reason
+            )
+        return self._end(key, State.STOPPED, reason)
+
+    @requires(Role.OPERATOR)
+    def complete(self, key: str, reason: str = "") -> Experiment:
+        """End it with the decision it has now; production stays as it is."""
+        return self._end(key, State.COMPLETED, reason)
+
+    def _end(self, key: str, state: State, reason: str) -> Experiment:
+        self._fold(key)
+        with self.store.write() as unit:
+            experiment = _find(unit, key, lock=True)
+            experiment.check(state)
+            ended = replace(experiment, state=state, ended_at=self.clock(), reason=reason)
+            unit.experiments.put_many([ended])
+            if experiment.started_at is not None:
+                self._record(unit, experiment)
+            self._audit_state(unit, experiment, ended, reason=reason)
+        return ended
+
+    @requires(Role.OPERATOR)
+    def ship(self, key: str, reason: str = "") -> Experiment:
+        """Make the winner production, if there is one and the champion is who it was.
+
+        Raises
+        ------
+        Conflict
+            If the decision is not to ship, or somebody else has moved production since the
+            experiment started.
+        """
+        self._fold(key)
+        with self.store.write() as unit:
+            experiment = _find(unit, key, lock=True)
+            experiment.check(State.COMPLETED)
+            report = self._record(unit, experiment)
+            winner = _winner(unit, experiment, report)
+            shipped, promotion = promote_within(
+                unit,
+                winner,
+                self._change("version.promote", winner.reference, reason=f"experiment {key}"),
+                expected=experiment.champion or "",
+            )
+            ended = replace(
+                experiment,
+                state=State.COMPLETED,
+                ended_at=self.clock(),
+                winner=report.decision.variant,
+                reason=reason,
+            )
+            unit.experiments.put_many([ended])
+            unit.audit.append(promotion)
+            unit.audit.append(
+                self._change(
+                    "experiment.ship",
+                    key,
+                    before={"state": experiment.state, "champion": experiment.champion},
+                    after={
+                        "state": ended.state,
+                        "champion": shipped.version,
+                        "winner": ended.winner,
+                        "reasons": report.decision.reasons,
+                        "analysis": report.digest,
+                        "watermark": report.watermark,
+                    },
+                    reason=reason,
+                )
+            )
+        return ended
+
+    @requires(Role.VIEWER)
+    def analyze(self, key: str) -> Report:
+        """Fold the log, then say what the evidence shows and what should be done.
+
+        May be called as often as one likes: the intervals stay valid. What a look is the first
+        to see is kept. An experiment that has ended answers the record it ended with.
+        """
+        with self.store.read() as unit:
+            record = unit.records.get(key)
+        if record is not None:
+            return record.report
+        self._fold(key)
+        with self.store.write() as unit:
+            return self._look(unit, _find(unit, key, lock=True))
+
+    @requires(Role.VIEWER)
+    def looks(self, key: str) -> Sequence[Look]:
+        """Return what every look has shown, oldest first."""
+        with self.store.read() as unit:
+            _find(unit, key)
+            return unit.looks.find(experiment=key)
+
+    @requires(Role.VIEWER)
+    def record(self, key: str) -> Record:
+        """Return the analysis that an experiment ended with."""
+        with self.store.read() as unit:
+            _find(unit, key)
+            record = unit.records.get(key)
+        if record is None:
+            raise NotFound(
+                f"{key} has no record yet; it has one when it is shipped, completed or stopped",
+                kind="record",
+                name=key,
+            )
+        return record
+
+    @requires(Role.VIEWER)
+    def verify(self, key: str) -> Verification:
+        """Fold the log, then recompute everything from its events and compare."""
+        self._fold(key)
+        with self.store.read() as unit:
+            return verify_within(unit, _find(unit, key))
+
+    def _fold(self, key: str) -> None:
+        """Fold up to where the log stood when this was asked."""
+        with self.store.read() as unit:
+            experiment, head = _find(unit, key), unit.log.head()
+            if experiment.started_at is None:
+                return
+        while True:
+            with self.store.read() as unit:
+                batch = read_batch(unit, experiment, limit=_BATCH)
+            if batch is None or batch.cursor >= head:
+                return
+            with self.store.write() as unit:
+                batch.write(unit)
+
+    def _look(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
+        """Decide on what is folded, and keep what this look is the first to see."""
+        statistics = _statistics(unit, experiment.key)
+        earlier = unit.looks.find(experiment=experiment.key, last=len(experiment.challengers))
+        report, fresh = report_of(
+            experiment,
+            statistics,
+            self.clock(),
+            known=unit.crossings.find(experiment=experiment.key),
+            smallest_p={look.variant: look.p_value for look in earlier},
+        )
+        if experiment.state in (State.RUNNING, State.PAUSED):
+            unit.crossings.put_many(fresh)
+            unit.looks.put_many(looks_of(experiment, report))
+        return report
+
+    def _record(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
+        report = self._look(unit, experiment)
+        unit.records.add(
+            Record(experiment=experiment.key, at=report.at, digest=report.digest, report=report)
+        )
+        return report
+
+    def _audit_state(
+        self, unit: ExperimentUnit, before: Experiment, after: Experiment, reason: str = ""
+    ) -> None:
+        action = f"experiment.{_VERBS[before.state, after.state]}"
+        unit.audit.append(_moved(self._change(action, after.key, reason=reason), before, after))
+
+    def _change(self, action: str, subject: str, **fields: Any) -> Change:
+        return Change(
+            at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
+        )
+
+
+_VERBS = {
+    (State.DRAFT, State.RUNNING): "start",
+    (State.PAUSED, State.RUNNING): "resume",
+    **{(state, State.STOPPED): "stop" for state in State},
+    **{(state, State.COMPLETED): "complete" for state in State},
+}
+
+
+def pause_within(unit: ExperimentUnit, key: str, change: Change) -> tuple[Experiment, Change]:
+    """Pause inside a unit of work that is already open; the caller appends the change."""
+    experiment = _find(unit, key, lock=True)
+    experiment.check(State.PAUSED)
+    paused = replace(experiment, state=State.PAUSED, reason=change.reason)
+    unit.experiments.put_many([paused])
+    return paused, replace(
+        _moved(change, experiment, paused), action="experiment.pause", subject=key
+    )
+
+
+def running_on(unit: ExperimentUnit, endpoint: str) -> Experiment | None:
+    """Return the experiment that routes an endpoint's traffic, if any."""
+    for experiment in unit.experiments.find(state=State.RUNNING):
+        if experiment.endpoint == endpoint:
+            return experiment
+    return None
+
+
+def _moved(change: Change, before: Experiment, after: Experiment) -> Change:
+    now: dict[str, object] = {"state": after.state}
+    if after.frozen != before.frozen:
+        now |= {"champion": after.champion, "frozen": after.frozen}
+    return replace(change, before={"state": before.state}, after=now)
+
+
+def _find(unit: ExperimentUnit, key: str, *, lock: bool = False) -> Experiment:
+    experiment = unit.experiments.get(key, lock=lock)
+    if experiment is None:
+        raise NotFound(
+            f"no experiment has the key {key!r}; `palio experiments list` shows them",
+            kind="experiment",
+            name=key,
+        )
+    return experiment
+
+
+def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str:
+    model = unit.model_of(endpoint, lock=lock)
+    if model is None:
+        raise NotFound(
+            f"no endpoint is named {endpoint!r}; `palio endpoints create {endpoint} --model …` "
+            "makes it",
+            kind="endpoint",
+            name=endpoint,
+        )
+    return model
+
+
+def _check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) -> None:
+    """Every variant is a version of the endpoint's model, and all take the same rows."""
+    versions = [find_version(unit, f"{model}:{variant.version}") for variant in design.variants]
+    signatures = [version.signature for version in versions]
+    for version, signature in zip(versions, signatures, strict=True):
+        first = signatures[0]
+        if first is not None and signature is not None and first.shape != signature.shape:
+            raise InvalidInput(
+                f"{version.reference} takes other rows than {versions[0].reference}; "
+                "variants of an experiment need the same features and classes",
+                field="variants",
+                value=version.reference,
+            )
+
+
+def _check_free(unit: ExperimentUnit, experiment: Experiment) -> None:
+    running = running_on(unit, experiment.endpoint)
+    if running is not None:
+        raise Conflict(
+            f"{running.key} is running on {experiment.endpoint}; stop, complete or pause it first",
+            experiment=experiment.key,
+            running=running.key,
+        )
+
+
+def _statistics(unit: ExperimentUnit, key: str) -> Statistics:
+    cursor = unit.cursors.get(key)
+    return Statistics(
+        0 if cursor is None else cursor.seq,
+        unit.metric_sums.find(experiment=key),
+        unit.variant_counts.find(experiment=key),
+    )
+
+
+def _winner(unit: ExperimentUnit, experiment: Experiment, report: Report) -> Version:
+    decision = report.decision
+    if decision.kind is not DecisionKind.SHIP or decision.variant is None:
+        raise Conflict(
+            f"{experiment.key} is not ready to ship: {decision.kind} "
+            f"({'; '.join(decision.reasons)})",
+            experiment=experiment.key,
+            decision=decision.kind,
+            reasons=list(decision.reasons),
+        )
+    return find_version(unit, f"{experiment.model}:{experiment.variant(decision.variant).version}")

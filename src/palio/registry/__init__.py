@@ -1,0 +1,1 @@
+"""Models, their versions, the lifecycle they pass through, and the aliases that point at them."""

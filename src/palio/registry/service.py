@@ -1,0 +1,389 @@
+"""Verbs on models, versions, stages and aliases; each is one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from palio.access.audit import Change
+from palio.access.domain import Identity, Role, requires
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.ports import Clock, Store
+from palio.registry import aliases
+from palio.registry.domain import (
+    CHAMPION,
+    AliasMove,
+    Manifest,
+    Model,
+    MoveKind,
+    Reference,
+    Version,
+    VersionDraft,
+    check_name,
+    effective_history,
+)
+from palio.registry.lifecycle import BUILTIN, Lifecycle
+from palio.registry.ports import ArtifactStore, RegistryUnit, StagedFiles
+
+__all__ = ["Models", "find_model", "find_version", "promote_within"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """Models and their versions."""
+
+    store: Store[RegistryUnit]
+    artifacts: ArtifactStore
+    clock: Clock
+    actor: Identity
+
+    @requires(Role.OPERATOR)
+    def create(self, name: str, description: str = "", lifecycle: str = "standard") -> Model:
+        """Open a line of versions under ``name``, in a lifecycle that exists."""
+        model = Model(
+            check_name("model", name), lifecycle, self.clock(), self.actor.name, description
+        )
+        with self.store.write() as unit:
+            find_lifecycle(unit, lifecycle)
+            if unit.models.get(name) is not None:
+                raise AlreadyExists(
+                    f"the model {name!r} exists; register a version of it, or take another name",
+                    kind="model",
+                    name=name,
+                )
+            unit.models.add(model)
+            after = {"lifecycle": lifecycle, "description": description}
+            unit.audit.append(self._change("model.create", name, after=after))
+        return model
+
+    @requires(Role.OPERATOR)
+    def declare_lifecycle(self, lifecycle: Lifecycle) -> Lifecycle:
+        """Keep a lifecycle of your own, for models to be created in."""
+        check_name("lifecycle", lifecycle.name)
+        with self.store.write() as unit:
+            if lifecycle.name in BUILTIN or unit.lifecycles.get(lifecycle.name) is not None:
+                raise AlreadyExists(
+                    f"the lifecycle {lifecycle.name!r} exists and does not change; "
+                    "take another name",
+                    kind="lifecycle",
+                    name=lifecycle.name,
+                )
+            unit.lifecycles.add(lifecycle)
+            after = {"transitions": lifecycle.transitions}
+            unit.audit.append(self._change("lifecycle.declare", lifecycle.name, after=after))
+        return lifecycle
+
+    @requires(Role.VIEWER)
+    def lifecycle(self, model: str) -> Lifecycle:
+        """Return the lifecycle of a model."""
+        with self.store.read() as unit:
+            return find_lifecycle(unit, find_model(unit, model).lifecycle)
+
+    @requires(Role.VIEWER)
+    def list(self) -> Sequence[Model]:
+        """Return all models, oldest first."""
+        with self.store.read() as unit:
+            return unit.models.find()
+
+    @requires(Role.VIEWER)
+    def get(self, model: str) -> Model:
+        """Return one model."""
+        with self.store.read() as unit:
+            return find_model(unit, model)
+
+    @requires(Role.OPERATOR)
+    def register(self, model: str, draft: VersionDraft, files: Path) -> Version:
+        """Keep the files below a folder as a version, for good.
+
+        Parameters
+        ----------
+        model
+            A model; it is created in the standard lifecycle when it does not exist.
+        draft
+            What is known of the version.
+        files
+            A folder; its files become the version's, under their relative paths.
+        """
+        with self.artifacts.stage(check_name("model", model), draft.version, files) as staged:
+            try:
+                return self._keep(model, draft, staged)
+            except AlreadyExists as taken:
+                if taken.details["kind"] != "models":
+                    raise
+                return self._keep(model, draft, staged)  # another first version made the model
+
+    def _keep(self, name: str, draft: VersionDraft, staged: StagedFiles) -> Version:
+        with self.store.write() as unit:
+            changes = []
+            model = unit.models.get(name, lock=True)
+            if model is None:
+                model = Model(name, "standard", self.clock(), self.actor.name)
+                unit.models.add(model)
+                after: dict[str, object] = {"lifecycle": model.lifecycle, "description": ""}
+                changes.append(self._change("model.create", name, after=after))
+            version = self._admit(unit, model, draft, staged.manifest)
+            staged.publish()
+            after = {"digest": version.manifest.digest, "stage": version.stage}
+            changes.append(self._change("version.register", version.reference, after=after))
+            for change in changes:
+                unit.audit.append(change)
+        return version
+
+    def _admit(
+        self, unit: RegistryUnit, model: Model, draft: VersionDraft, manifest: Manifest
+    ) -> Version:
+        if unit.versions.get(model.name, draft.version) is not None:
+            raise AlreadyExists(
+                f"{model.name}:{draft.version} exists, and versions never change; "
+                "register under another version",
+                kind="version",
+                name=f"{model.name}:{draft.version}",
+            )
+        last = unit.versions.find(model=model.name, last=1)
+        version = Version(
+            model=model.name,
+            version=draft.version,
+            ordinal=last[0].ordinal + 1 if last else 1,
+            stage=find_lifecycle(unit, model.lifecycle).initial,
+            flavor=draft.flavor,
+            signature=draft.signature,
+            manifest=manifest,
+            metrics=draft.metrics,
+            training=draft.training,
+            tags=draft.tags,
+            description=draft.description,
+            created_at=self.clock(),
+            created_by=self.actor.name,
+        )
+        unit.versions.add(version)
+        return version
+
+    @requires(Role.VIEWER)
+    def versions(self, model: str) -> Sequence[Version]:
+        """Return the versions of a model, oldest first."""
+        with self.store.read() as unit:
+            find_model(unit, model)
+            return unit.versions.find(model=model)
+
+    @requires(Role.VIEWER)
+    def version(self, reference: str) -> Version:
+        """Return the version that a reference names."""
+        with self.store.read() as unit:
+            return find_version(unit, reference)
+
+    @requires(Role.OPERATOR)
+    def move(self, reference: str, stage: str, reason: str = "") -> Version:
+        """Take a version to another stage; into and out of production only ``promote`` goes."""
+        with self.store.write() as unit:
+            version = find_version(unit, reference)
+            model = find_model(unit, version.model, lock=True)
+            version = find_version(unit, version.reference)
+            lifecycle = find_lifecycle(unit, model.lifecycle)
+            _check_stage(lifecycle, stage)
+            lifecycle.check(version.reference, version.stage, stage)
+            if lifecycle.production in (version.stage, stage):
+                raise Conflict(
+                    f"{version.reference}: production and @{CHAMPION} move together; "
+                    f"use promote on the version that should serve, or rollback",
+                    version=version.reference,
+                    stage=stage,
+                )
+            moved = replace(version, stage=stage)
+            unit.versions.put_many([moved])
+            unit.audit.append(
+                self._change(
+                    "version.move",
+                    version.reference,
+                    before={"stage": version.stage},
+                    after={"stage": stage},
+                    reason=reason,
+                )
+            )
+        return moved
+
+    @requires(Role.OPERATOR)
+    def promote(
+        self,
+        reference: str,
+        expected: str | None = None,
+        former_to: str | None = None,
+        reason: str = "",
+    ) -> Version:
+        """Make a version production and ``@champion``, both or neither.
+
+        Parameters
+        ----------
+        reference
+            The version.
+        expected
+            The version that should be champion now, an empty text for none; not compared when
+            not given.
+        former_to
+            The stage the former champion goes to; the lifecycle's ``retired`` when not given.
+        reason
+            Why, for the audit log.
+        """
+        with self.store.write() as unit:
+            promoted, change = promote_within(
+                unit,
+                find_version(unit, reference),
+                self._change("version.promote", reference, reason=reason),
+                expected=expected,
+                former_to=former_to,
+            )
+            unit.audit.append(change)
+        return promoted
+
+    @requires(Role.OPERATOR)
+    def rollback(self, model: str, reason: str = "") -> Version:
+        """Make the champion before this one production again; twice goes two steps back."""
+        with self.store.write() as unit:
+            line = find_model(unit, model, lock=True)
+            history = effective_history(unit.alias_moves.find(model=model, alias=CHAMPION))
+            if len(history) < 2:  # noqa: PLR2004
+                raise Conflict(
+                    f"{model} has no champion before this one; promote a version instead",
+                    model=model,
+                )
+            promoted, change = aliases.crown(
+                unit,
+                find_lifecycle(unit, line.lifecycle),
+                find_version(unit, f"{model}:{history[-2]}"),
+                self._change("version.rollback", model, reason=reason),
+                kind=MoveKind.ROLLBACK,
+            )
+            unit.audit.append(change)
+        return promoted
+
+    @requires(Role.OPERATOR)
+    def set_alias(
+        self,
+        model: str,
+        alias: str,
+        version: str,
+        *,
+        expected: str | None = None,
+        reason: str = "",
+    ) -> AliasMove:
+        """Point an alias at a version, if it points where ``expected`` says (empty: nowhere)."""
+        if alias == CHAMPION:
+            raise Conflict(
+                f"@{CHAMPION} and production move together; use promote or rollback", alias=alias
+            )
+        check_name("alias", alias)
+        with self.store.write() as unit:
+            find_model(unit, model, lock=True)
+            found = find_version(unit, f"{model}:{version}")
+            change = self._change("alias.set", f"{model}@{alias}", reason=reason)
+            move = aliases.move(unit, found, alias, change, expected=expected)
+            before, after = {"version": move.previous}, {"version": version}
+            unit.audit.append(replace(change, before=before, after=after))
+        return move
+
+    @requires(Role.VIEWER)
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Return where each alias of a model points."""
+        with self.store.read() as unit:
+            find_model(unit, model)
+            return {move.alias: move.version for move in unit.alias_moves.find(model=model)}
+
+    @requires(Role.VIEWER)
+    def history(self, model: str, alias: str = CHAMPION) -> Sequence[AliasMove]:
+        """Return every move of an alias, oldest first."""
+        with self.store.read() as unit:
+            find_model(unit, model)
+            return unit.alias_moves.find(model=model, alias=alias)
+
+    def _change(self, action: str, subject: str, **fields: Any) -> Change:
+        return Change(
+            at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
+        )
+
+
+def find_model(unit: RegistryUnit, name: str, *, lock: bool = False) -> Model:
+    """Return a model or raise ``NotFound``; ``lock`` keeps its versions and aliases still."""
+    model = unit.models.get(name, lock=lock)
+    if model is None:
+        raise NotFound(
+            f"no model is named {name!r}; `palio models list` shows them", kind="model", name=name
+        )
+    return model
+
+
+def find_lifecycle(unit: RegistryUnit, name: str) -> Lifecycle:
+    """Return a lifecycle, built in or declared, or raise ``NotFound``."""
+    lifecycle = BUILTIN.get(name) or unit.lifecycles.get(name)
+    if lifecycle is None:
+        raise NotFound(
+            f"no lifecycle is named {name!r}; built in are {', '.join(BUILTIN)}",
+            kind="lifecycle",
+            name=name,
+        )
+    return lifecycle
+
+
+def find_version(unit: RegistryUnit, reference: str) -> Version:
+    """Return the version that a reference names, or raise ``NotFound``."""
+    named = Reference.parse(reference)
+    find_model(unit, named.model)
+    name = named.version
+    if named.alias is not None:
+        name = aliases.target(unit, named.model, named.alias)
+        if name is None:
+            raise NotFound(
+                f"{named.model} has no alias {named.alias!r}; "
+                f"`palio models aliases {named.model}` shows them",
+                kind="alias",
+                name=reference,
+            )
+    version = unit.versions.get(named.model, name)
+    if version is None:
+        raise NotFound(
+            f"{named.model} has no version {name!r}; "
+            f"`palio models versions {named.model}` shows them",
+            kind="version",
+            name=reference,
+        )
+    return version
+
+
+def promote_within(
+    unit: RegistryUnit,
+    version: Version,
+    change: Change,
+    *,
+    expected: str | None = None,
+    former_to: str | None = None,
+) -> tuple[Version, Change]:
+    """Promote inside a unit of work that is already open.
+
+    Returns
+    -------
+    tuple of Version and Change
+        The version as promoted, and the change with what it was before and after, for the
+        caller to append to the audit log as its last act.
+    """
+    model = find_model(unit, version.model, lock=True)
+    lifecycle = find_lifecycle(unit, model.lifecycle)
+    if former_to is not None:
+        _check_stage(lifecycle, former_to)
+    return aliases.crown(
+        unit,
+        lifecycle,
+        find_version(unit, version.reference),
+        change,
+        expected=expected,
+        former_to=former_to,
+    )
+
+
+def _check_stage(lifecycle: Lifecycle, stage: str) -> None:
+    if stage not in lifecycle.stages:
+        raise InvalidInput(
+            f"{stage!r} is no stage of the lifecycle {lifecycle.name!r}; "
+            f"it has {', '.join(lifecycle.stages)}",
+            field="stage",
+            value=stage,
+        )

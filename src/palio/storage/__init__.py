@@ -1,0 +1,1 @@
+"""The store on SQL: tables, collections, the event log, units of work, migrations."""

@@ -1,0 +1,143 @@
+"""The event log and the audit log on tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, func, select, text
+
+from palio.access.audit import AuditEntry, Change, seal
+from palio.errors import StoreUnavailable
+from palio.experiments.events import Event, LogEntry, Outcome, Prediction
+from palio.storage.collections import chunks
+from palio.storage.tables import audit_entries, audit_head, events
+
+__all__ = ["SqlAuditLog", "SqlEventLog"]
+
+_APPENDING = 0x70616C696F  # the advisory lock that puts appenders in line on PostgreSQL
+_KINDS: Mapping[str, type[Event]] = {"prediction": Prediction, "outcome": Outcome}
+_DECODERS = {kind: msgspec.json.Decoder(event) for kind, event in _KINDS.items()}
+_ENCODE = msgspec.json.Encoder().encode
+_AUDIT_FIELDS = [str(column.name) for column in audit_entries.c]
+_COLUMNS = ("kind", "request_id", "unit", "outcome_id", "revision", "body")
+
+
+class SqlEventLog:
+    """The event log in the table ``events``.
+
+    On PostgreSQL numbers are drawn before they are committed, so that a reader could pass over
+    a late one: appenders therefore stand in line, each until its transaction has ended. SQLite
+    has one writer anyway.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, new: Sequence[Event]) -> None:
+        """Add events in order."""
+        if not new:
+            return
+        self._stand_in_line()
+        mark = "%s" if self._connection.dialect.name == "postgresql" else "?"
+        statement = (
+            f"INSERT INTO events ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants only
+            f"VALUES ({', '.join([mark] * len(_COLUMNS))})"
+        )
+        self._connection.exec_driver_sql(statement, [_row(event) for event in new])
+
+    def head(self) -> int:
+        """Return the last ``seq``."""
+        return self._connection.execute(select(func.max(events.c.seq))).scalar() or 0
+
+    def after(self, seq: int, *, limit: int) -> Sequence[LogEntry]:
+        """Return entries from the one following ``seq``."""
+        return self._read(_ENTRIES.where(events.c.seq > seq).limit(limit))
+
+    def of_requests(
+        self, request_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return the events of requests."""
+        return self._read_in(events.c.request_id, request_ids, up_to)
+
+    def of_units(self, units: Iterable[str], *, up_to: int | None = None) -> Sequence[LogEntry]:
+        """Return the outcomes of units as a whole."""
+        return self._read_in(events.c.unit, units, up_to)
+
+    def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
+        """Return the last revision of outcomes."""
+        if lock:
+            self._stand_in_line()
+        found: dict[str, Outcome] = {}
+        for entry in self._read_in(events.c.outcome_id, outcome_ids, None):
+            if isinstance(entry.event, Outcome):
+                found[entry.event.outcome_id] = entry.event
+        return found
+
+    def _stand_in_line(self) -> None:
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _APPENDING})
+
+    def _read_in(self, column: Any, values: Iterable[str], up_to: int | None) -> list[LogEntry]:
+        query = _ENTRIES if up_to is None else _ENTRIES.where(events.c.seq <= up_to)
+        found = [
+            entry for some in chunks(values) for entry in self._read(query.where(column.in_(some)))
+        ]
+        return sorted(found, key=lambda entry: entry.seq)
+
+    def _read(self, query: Select[Any]) -> list[LogEntry]:
+        return [
+            LogEntry(seq, _DECODERS[kind].decode(body))
+            for seq, kind, body in self._connection.execute(query)
+        ]
+
+
+_ENTRIES = select(events.c.seq, events.c.kind, events.c.body).order_by(events.c.seq)
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    body = _ENCODE(event).decode()
+    if isinstance(event, Prediction):
+        return ("prediction", event.request_id, None, None, None, body)
+    return ("outcome", event.request_id, event.unit, event.outcome_id, event.revision, body)
+
+
+class SqlAuditLog:
+    """The audit log in ``audit_entries``; ``audit_head`` is the row that appenders lock."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.appended = 0
+
+    def append(self, change: Change) -> AuditEntry:
+        """Seal a change after the last entry."""
+        query = select(audit_head.c.seq, audit_head.c.hash).with_for_update()
+        head = self._connection.execute(query).first()
+        if head is None:
+            raise StoreUnavailable("the audit log has lost its head; restore the store")
+        entry = seal(change, seq=head.seq + 1, prev_hash=head.hash)
+        self._connection.execute(
+            audit_entries.insert(),
+            {column.name: getattr(entry, column.name) for column in audit_entries.c},
+        )
+        self._connection.execute(audit_head.update().values(seq=entry.seq, hash=entry.hash))
+        self.appended += 1
+        return entry
+
+    def head(self) -> int:
+        """Return the last ``seq``."""
+        return self._connection.execute(select(audit_head.c.seq)).scalar() or 0
+
+    def entries(self, *, after: int = 0, limit: int | None = None) -> Sequence[AuditEntry]:
+        """Return entries in order."""
+        query = (
+            select(audit_entries)
+            .where(audit_entries.c.seq > after)
+            .order_by(audit_entries.c.seq)
+            .limit(limit)
+        )
+        return [
+            msgspec.convert(dict(zip(_AUDIT_FIELDS, row, strict=True)), type=AuditEntry)
+            for row in self._connection.execute(query)
+        ]

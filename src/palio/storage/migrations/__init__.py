@@ -1,0 +1,1 @@
+"""Migrations: every schema that was ever released, each a step to the next."""

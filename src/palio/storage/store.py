@@ -1,0 +1,267 @@
+"""The store: an engine, and the units of work it opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    NoSuchModuleError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from palio.access.domain import ApiKey
+from palio.delivery.domain import Endpoint
+from palio.errors import InvalidInput, MissingExtra, StoreUnavailable
+from palio.experiments.analysis import Crossing, Look, Record
+from palio.experiments.domain import Experiment
+from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.registry.domain import AliasMove, Model, Version
+from palio.registry.lifecycle import Lifecycle
+from palio.storage import tables
+from palio.storage.collections import SqlCollection
+from palio.storage.log import SqlAuditLog, SqlEventLog
+
+__all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
+
+_BUSY_MS = 10_000
+
+
+class SqlUnit:
+    """One transaction: every collection that a noun asks for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def keys(self) -> SqlCollection[ApiKey]:
+        """API keys."""
+        return SqlCollection(self._connection, tables.keys, ApiKey)
+
+    @cached_property
+    def audit(self) -> SqlAuditLog:
+        """The audit log."""
+        return SqlAuditLog(self._connection)
+
+    @cached_property
+    def models(self) -> SqlCollection[Model]:
+        """Models."""
+        return SqlCollection(self._connection, tables.models, Model)
+
+    @cached_property
+    def lifecycles(self) -> SqlCollection[Lifecycle]:
+        """The users' own lifecycles."""
+        return SqlCollection(self._connection, tables.lifecycles, Lifecycle)
+
+    @cached_property
+    def versions(self) -> SqlCollection[Version]:
+        """Versions."""
+        return SqlCollection(self._connection, tables.versions, Version)
+
+    @cached_property
+    def alias_moves(self) -> SqlCollection[AliasMove]:
+        """Moves of aliases."""
+        return SqlCollection(self._connection, tables.alias_moves, AliasMove)
+
+    @cached_property
+    def endpoints(self) -> SqlCollection[Endpoint]:
+        """Endpoints."""
+        return SqlCollection(self._connection, tables.endpoints, Endpoint)
+
+    @cached_property
+    def experiments(self) -> SqlCollection[Experiment]:
+        """Experiments."""
+        return SqlCollection(self._connection, tables.experiments, Experiment)
+
+    @cached_property
+    def log(self) -> SqlEventLog:
+        """The event log."""
+        return SqlEventLog(self._connection)
+
+    @cached_property
+    def cursors(self) -> SqlCollection[Cursor]:
+        """How far experiments have read the log."""
+        return SqlCollection(self._connection, tables.cursors, Cursor)
+
+    @cached_property
+    def unit_values(self) -> SqlCollection[UnitValues]:
+        """Values per unit."""
+        return SqlCollection(self._connection, tables.unit_values, UnitValues)
+
+    @cached_property
+    def metric_sums(self) -> SqlCollection[MetricSums]:
+        """Sums per metric."""
+        return SqlCollection(self._connection, tables.metric_sums, MetricSums)
+
+    @cached_property
+    def variant_counts(self) -> SqlCollection[VariantCounts]:
+        """Counts per variant."""
+        return SqlCollection(self._connection, tables.variant_counts, VariantCounts)
+
+    @cached_property
+    def crossings(self) -> SqlCollection[Crossing]:
+        """First crossings."""
+        return SqlCollection(self._connection, tables.crossings, Crossing)
+
+    @cached_property
+    def looks(self) -> SqlCollection[Look]:
+        """Looks."""
+        return SqlCollection(self._connection, tables.looks, Look)
+
+    @cached_property
+    def records(self) -> SqlCollection[Record]:
+        """What experiments ended with."""
+        return SqlCollection(self._connection, tables.records, Record)
+
+    def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
+        """Return the model that an endpoint serves."""
+        query = select(tables.endpoints.c.model).where(tables.endpoints.c.name == endpoint)
+        found: str | None = self._connection.execute(
+            query.with_for_update() if lock else query
+        ).scalar()
+        return found
+
+
+class SqlStore:
+    """Units of work on one database; safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.audited = 0
+        self._counting = Lock()
+        sqlite = engine.dialect.name == "sqlite"
+        self._reading: dict[str, Any] = (
+            {} if sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        self._writing: dict[str, Any] = {"palio_begin": "BEGIN IMMEDIATE"} if sqlite else {}
+
+    @contextmanager
+    def read(self) -> Iterator[SqlUnit]:
+        """Open a unit that sees one consistent state."""
+        with self._begin(self._reading) as connection:
+            yield SqlUnit(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[SqlUnit]:
+        """Open a unit that is kept when its block ends."""
+        with self._begin(self._writing) as connection:
+            unit = SqlUnit(connection)
+            yield unit
+        with self._counting:
+            self.audited += unit.audit.appended
+
+    @contextmanager
+    def _begin(self, options: dict[str, Any]) -> Iterator[Connection]:
+        with translated_errors(), self.engine.connect() as connection:
+            chosen = connection.execution_options(**options)
+            with chosen.begin():
+                yield chosen
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the driver raises into what Palio raises."""
+    try:
+        yield
+    except (DataError, UnicodeEncodeError, OverflowError) as unfit:
+        raise _unfit(unfit) from unfit
+    except (DBAPIError, PoolTimeout) as failed:
+        raise StoreUnavailable(
+            f"the store did not answer: {_said(failed)}; check PALIO_STORE and try again"
+        ) from failed
+    except StatementError as unfit:
+        raise _unfit(unfit) from unfit
+
+
+def _unfit(error: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"a value cannot be kept: {_said(error)}; send numbers of 64 bits and texts in UTF-8 "
+        "without NUL, and in free fields only what JSON can hold"
+    )
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of what the driver said, without the statement and its values."""
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def engine_for(url: str) -> Engine:
+    """Return an engine for ``postgresql://…``, ``sqlite:///…`` or the path of a SQLite file."""
+    address = _address(url)
+    try:
+        engine = create_engine(address, pool_pre_ping="postgres" in url.split("://", 1)[0])
+    except (NoSuchModuleError, ModuleNotFoundError) as missing:
+        raise _unsupported(url) from missing
+    except (ArgumentError, ValueError) as unreadable:
+        raise InvalidInput(
+            "the address of the store cannot be read; write "
+            "postgresql://user:password@host:port/database, or the path of a file",
+            field="store",
+        ) from unreadable
+    if engine.dialect.name == "sqlite":
+        if engine.url.database in {None, "", ":memory:"}:
+            raise InvalidInput(
+                "a SQLite database in memory is another one for every thread; "
+                "use the path of a file",
+                field="store",
+                value=url,
+            )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _address(url: str) -> str | URL:
+    if "://" in url:
+        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    if not Path(url).parent.is_dir():
+        raise InvalidInput(
+            f"the folder of {url} does not exist; create it, or name another file",
+            field="store",
+            value=url,
+        )
+    return URL.create("sqlite", database=url)
+
+
+def _unsupported(url: str) -> InvalidInput | MissingExtra:
+    scheme = url.split("://", 1)[0]
+    if scheme.startswith("postgres"):
+        return MissingExtra(
+            "PostgreSQL needs the extra postgres: pip install 'palio[postgres]'", extra="postgres"
+        )
+    return InvalidInput(
+        f"no store speaks {scheme!r}; use the path of a file or postgresql://…",
+        field="store",
+        value=scheme,
+    )
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the unit of work begins its transactions itself
+    for pragma in (
+        "journal_mode=WAL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_MS}",
+        "synchronous=NORMAL",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    begin = connection.get_execution_options().get("palio_begin", "BEGIN")
+    connection.exec_driver_sql(begin)

@@ -1,0 +1,321 @@
+"""Tables: one per collection, a column per field, nested fields as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from typing_extensions import override
+
+__all__ = ["audit_entries", "audit_head", "events", "metadata"]
+
+# Names of constraints are fixed, so that migrations mean the same on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER by itself
+
+
+class Json(TypeDecorator[Any]):
+    """Any record or builtin as JSON text; read back as builtins."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    @override
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else msgspec.json.decode(value)
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment in UTC, timezone-aware on every database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Word(TypeDecorator[str]):
+    """Text, enumerations included."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+
+def _word(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Word, nullable=null)
+
+
+def _json(name: str) -> Column[Any]:
+    return Column(name, Json, nullable=True)
+
+
+def _time(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Utc, nullable=null)
+
+
+def _count(name: str) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _real(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Float(53), nullable=null)
+
+
+def _listed(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+    """Return a table that keeps the order of arrival beside its unique key."""
+    added = Column("added", _SERIAL, primary_key=True, autoincrement=True)
+    return Table(name, metadata, added, *columns, UniqueConstraint(*key))
+
+
+def _keyed(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+    """Return a table in the order of its key: for what is written often."""
+    for column in columns:
+        column.primary_key = column.name in key
+    return Table(name, metadata, *columns)
+
+
+keys = _listed(
+    "keys",
+    ("id",),
+    _word("id"),
+    _word("name"),
+    _word("role"),
+    Column("digest", Word, nullable=False, index=True),
+    _time("created_at"),
+    _word("created_by"),
+    _time("expires_at", null=True),
+    _time("revoked_at", null=True),
+)
+models = _listed(
+    "models",
+    ("name",),
+    _word("name"),
+    _word("lifecycle"),
+    _time("created_at"),
+    _word("created_by"),
+    _word("description"),
+)
+lifecycles = _listed(
+    "lifecycles",
+    ("name",),
+    _word("name"),
+    _word("initial"),
+    _word("production"),
+    _word("retired"),
+    _json("transitions"),
+)
+versions = _listed(
+    "versions",
+    ("model", "version"),
+    _word("model"),
+    _word("version"),
+    _count("ordinal"),
+    _word("stage"),
+    _word("flavor"),
+    _json("signature"),
+    _json("manifest"),
+    _json("metrics"),
+    _json("training"),
+    _json("tags"),
+    _word("description"),
+    _time("created_at"),
+    _word("created_by"),
+    _word("approved_by", null=True),
+)
+alias_moves = _listed(
+    "alias_moves",
+    ("model", "alias", "seq"),
+    _word("model"),
+    _word("alias"),
+    _count("seq"),
+    _word("kind"),
+    _word("version"),
+    _word("previous", null=True),
+    _time("at"),
+    _word("actor"),
+    _word("reason"),
+)
+endpoints = _listed(
+    "endpoints",
+    ("name",),
+    _word("name"),
+    _word("model"),
+    _time("created_at"),
+    _word("created_by"),
+    _word("description"),
+    _word("override", null=True),
+)
+experiments = _listed(
+    "experiments",
+    ("key",),
+    _word("key"),
+    _json("design"),
+    _word("model"),
+    _word("salt"),
+    Column("state", Word, nullable=False, index=True),
+    _time("created_at"),
+    _word("created_by"),
+    _count("epoch"),
+    _time("started_at", null=True),
+    _time("ended_at", null=True),
+    _word("champion", null=True),
+    _word("frozen", null=True),
+    _word("winner", null=True),
+    _word("reason"),
+)
+crossings = _listed(
+    "crossings",
+    ("experiment", "metric", "variant", "verdict"),
+    _word("experiment"),
+    _word("metric"),
+    _word("variant"),
+    _word("verdict"),
+    _time("at"),
+    _count("watermark"),
+)
+looks = _listed(
+    "looks",
+    ("experiment", "watermark", "variant"),
+    _word("experiment"),
+    _count("watermark"),
+    _word("variant"),
+    _time("at"),
+    _count("units"),
+    _count("requests"),
+    _count("labelled"),
+    _real("effect", null=True),
+    _real("lower", null=True),
+    _real("upper", null=True),
+    _real("fixed_lower", null=True),
+    _real("fixed_upper", null=True),
+    _real("p_value"),
+    _word("decision"),
+    _json("counts"),
+)
+records = _listed(
+    "records",
+    ("experiment",),
+    _word("experiment"),
+    _time("at"),
+    _word("digest"),
+    _json("report"),
+)
+cursors = _keyed("cursors", ("experiment",), _word("experiment"), _count("seq"))
+unit_values = _keyed(
+    "unit_values",
+    ("experiment", "epoch", "unit"),
+    _word("experiment"),
+    _count("epoch"),
+    _word("unit"),
+    _word("variant"),
+    _json("values"),
+)
+metric_sums = _keyed(
+    "metric_sums",
+    ("experiment", "epoch", "variant", "metric"),
+    _word("experiment"),
+    _count("epoch"),
+    _word("variant"),
+    _word("metric"),
+    _count("n"),
+    _real("shift"),
+    _real("sum1"),
+    _real("sum2"),
+)
+variant_counts = _keyed(
+    "variant_counts",
+    ("experiment", "epoch", "variant"),
+    _word("experiment"),
+    _count("epoch"),
+    _word("variant"),
+    _count("units"),
+    _count("requests"),
+    _count("errors"),
+    _count("labelled"),
+    _count("outcomes"),
+    _count("crossovers"),
+)
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    _word("actor"),
+    _word("action"),
+    _word("subject"),
+    _json("before"),
+    _json("after"),
+    _word("reason"),
+    Column("prev_hash", Word, nullable=False, unique=True),
+    Column("hash", Word, nullable=False),
+)
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", Word, nullable=False),
+)
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("request_id", Text, nullable=True),
+    Column("unit", Text, nullable=True),
+    Column("outcome_id", Text, nullable=True),
+    Column("revision", Integer, nullable=True),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_events_request_id", events.c.request_id)
+for _name, _columns in (
+    ("ix_events_unit", [events.c.unit]),
+    ("uq_events_outcome_id_revision", [events.c.outcome_id, events.c.revision]),
+):
+    _filled = _columns[0].is_not(None)
+    Index(
+        _name,
+        *_columns,
+        unique=_name.startswith("uq"),
+        sqlite_where=_filled,
+        postgresql_where=_filled,
+    )

@@ -1,0 +1,229 @@
+"""A store in memory: every unit of work on plain dictionaries, for tests that should be fast.
+
+Records are kept as JSON and read back, so that nobody can change what another has read, and
+what would not survive a database does not survive here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Generic, TypeVar
+
+import msgspec
+
+from palio.access.audit import GENESIS, AuditEntry, Change, seal
+from palio.access.domain import ApiKey
+from palio.delivery.domain import Endpoint
+from palio.errors import AlreadyExists, InvalidInput
+from palio.experiments.analysis import Crossing, Look, Record
+from palio.experiments.domain import Experiment
+from palio.experiments.events import Event, LogEntry, Outcome
+from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.registry.domain import AliasMove, Model, Version
+from palio.registry.lifecycle import Lifecycle
+
+__all__ = ["MemoryAuditLog", "MemoryCollection", "MemoryEventLog", "MemoryStore", "MemoryUnit"]
+
+T = TypeVar("T")
+Key = tuple[object, ...]
+
+
+@dataclass
+class _State:
+    """All that the store holds; a unit that writes works on a copy of its own."""
+
+    records: dict[type, dict[Key, bytes]] = field(default_factory=dict)
+    events: list[LogEntry] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def copy(self) -> _State:
+        records = {record: rows.copy() for record, rows in self.records.items()}
+        return _State(records, self.events.copy(), self.audit.copy())
+
+
+class MemoryCollection(Generic[T]):
+    """Records of one type under the fields of their key, in the order they were added."""
+
+    def __init__(self, state: _State, record: type[T], *key: str) -> None:
+        self._rows = state.records.setdefault(record, {})
+        self._key = key
+        self._read = msgspec.json.Decoder(record).decode
+
+    def get(self, *key: object, lock: bool = False) -> T | None:  # noqa: ARG002 - always locked
+        """Return the record under a key."""
+        return self._read(self._rows[key]) if key in self._rows else None
+
+    def get_many(self, keys: Iterable[Key]) -> Mapping[Key, T]:
+        """Return the records that exist under keys."""
+        return {key: self._read(self._rows[key]) for key in keys if key in self._rows}
+
+    def find(self, *, last: int | None = None, **equals: object) -> Sequence[T]:
+        """Return the records whose fields equal those given, in the order they were added."""
+        found = [
+            record
+            for record in map(self._read, self._rows.values())
+            if all(getattr(record, name) == value for name, value in equals.items())
+        ]
+        return found if last is None else found[max(0, len(found) - last) :]
+
+    def add(self, record: T) -> None:
+        """Add a record under a key that is free."""
+        key = self._key_of(record)
+        if key in self._rows:
+            name, kind = ", ".join(map(str, key)), type(record).__name__
+            raise AlreadyExists(f"{kind} has {name} already", kind=kind, name=name)
+        self.put_many([record])
+
+    def put_many(self, records: Iterable[T]) -> None:
+        """Add records or replace those under the same keys."""
+        for record in records:
+            self._rows[self._key_of(record)] = _encoded(record)
+
+    def _key_of(self, record: T) -> Key:
+        return tuple(getattr(record, name) for name in self._key)
+
+
+class MemoryEventLog:
+    """The event log in a list."""
+
+    def __init__(self, state: _State) -> None:
+        self._entries = state.events
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add events in order."""
+        for event in events:
+            kept = msgspec.json.decode(_encoded(event), type=type(event))
+            self._entries.append(LogEntry(len(self._entries) + 1, kept))
+
+    def head(self) -> int:
+        """Return the last ``seq``."""
+        return len(self._entries)
+
+    def after(self, seq: int, *, limit: int) -> Sequence[LogEntry]:
+        """Return entries from the one following ``seq``."""
+        return self._entries[seq : seq + limit]
+
+    def of_requests(
+        self, request_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return the events of requests."""
+        asked = set(request_ids)
+        return [entry for entry in self._up_to(up_to) if entry.event.request_id in asked]
+
+    def of_units(self, units: Iterable[str], *, up_to: int | None = None) -> Sequence[LogEntry]:
+        """Return the outcomes of units as a whole."""
+        asked = set(units)
+        return [
+            entry
+            for entry in self._up_to(up_to)
+            if isinstance(entry.event, Outcome) and entry.event.unit in asked
+        ]
+
+    def latest(
+        self,
+        outcome_ids: Iterable[str],
+        *,
+        lock: bool = False,  # noqa: ARG002 - always locked
+    ) -> Mapping[str, Outcome]:
+        """Return the last revision of outcomes."""
+        asked = set(outcome_ids)
+        return {
+            entry.event.outcome_id: entry.event
+            for entry in self._entries
+            if isinstance(entry.event, Outcome) and entry.event.outcome_id in asked
+        }
+
+    def _up_to(self, seq: int | None) -> Iterator[LogEntry]:
+        return islice(self._entries, seq)
+
+
+class MemoryAuditLog:
+    """The audit log in a list."""
+
+    def __init__(self, state: _State) -> None:
+        self._entries = state.audit
+
+    def append(self, change: Change) -> AuditEntry:
+        """Seal a change after the last entry."""
+        prev_hash = self._entries[-1].hash if self._entries else GENESIS
+        entry = seal(change, seq=len(self._entries) + 1, prev_hash=prev_hash)
+        self._entries.append(entry)
+        return entry
+
+    def head(self) -> int:
+        """Return the last ``seq``."""
+        return len(self._entries)
+
+    def entries(self, *, after: int = 0, limit: int | None = None) -> Sequence[AuditEntry]:
+        """Return entries in order."""
+        return self._entries[after : None if limit is None else after + limit]
+
+
+class MemoryUnit:
+    """One unit of work: every collection that a noun asks for."""
+
+    def __init__(self, state: _State) -> None:
+        self.audit = MemoryAuditLog(state)
+        self.log = MemoryEventLog(state)
+        self.keys = MemoryCollection(state, ApiKey, "id")
+        self.models = MemoryCollection(state, Model, "name")
+        self.lifecycles = MemoryCollection(state, Lifecycle, "name")
+        self.versions = MemoryCollection(state, Version, "model", "version")
+        self.alias_moves = MemoryCollection(state, AliasMove, "model", "alias", "seq")
+        self.endpoints = MemoryCollection(state, Endpoint, "name")
+        self.experiments = MemoryCollection(state, Experiment, "key")
+        self.cursors = MemoryCollection(state, Cursor, "experiment")
+        self.unit_values = MemoryCollection(state, UnitValues, "experiment", "epoch", "unit")
+        self.metric_sums = MemoryCollection(
+            state, MetricSums, "experiment", "epoch", "variant", "metric"
+        )
+        self.variant_counts = MemoryCollection(
+            state, VariantCounts, "experiment", "epoch", "variant"
+        )
+        self.crossings = MemoryCollection(
+            state, Crossing, "experiment", "metric", "variant", "verdict"
+        )
+        self.looks = MemoryCollection(state, Look, "experiment", "watermark", "variant")
+        self.records = MemoryCollection(state, Record, "experiment")
+
+    def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
+        """Return the model that an endpoint serves."""
+        found = self.endpoints.get(endpoint, lock=lock)
+        return None if found is None else found.model
+
+
+class MemoryStore:
+    """Units of work in memory, one writer at a time; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._writing = threading.Lock()
+
+    @property
+    def audited(self) -> int:
+        """Audit entries committed so far."""
+        return len(self._state.audit)
+
+    @contextmanager
+    def read(self) -> Iterator[MemoryUnit]:
+        """Open a unit that sees one consistent state; what it writes is forgotten."""
+        yield MemoryUnit(self._state.copy())
+
+    @contextmanager
+    def write(self) -> Iterator[MemoryUnit]:
+        """Open a unit that is kept when its block ends."""
+        with self._writing:
+            state = self._state.copy()
+            yield MemoryUnit(state)
+            self._state = state
+
+
+def _encoded(record: object) -> bytes:
+    try:
+        return msgspec.json.encode(record)
+    except (TypeError, ValueError, OverflowError) as unfit:
+        raise InvalidInput(f"a value cannot be kept: {unfit}") from unfit

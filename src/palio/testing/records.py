@@ -1,0 +1,349 @@
+"""Records of every collection, with every field filled in, and with none that need not be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from palio.access.domain import ApiKey, Role
+from palio.delivery.domain import Endpoint
+from palio.experiments.analysis import (
+    Arm,
+    Contrast,
+    Crossing,
+    Decision,
+    DecisionKind,
+    FixedFigures,
+    Look,
+    MetricFigures,
+    MetricRole,
+    Record,
+    Report,
+    SampleRatio,
+    Verdict,
+)
+from palio.experiments.domain import (
+    Experiment,
+    ExperimentDraft,
+    Metrics,
+    State,
+    Stopping,
+    Type,
+    Variant,
+)
+from palio.experiments.events import Outcome, Prediction
+from palio.experiments.metrics import Direction, Metric
+from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.registry.domain import AliasMove, ArtifactFile, Manifest, Model, MoveKind, Version
+from palio.registry.lifecycle import Lifecycle
+from palio.registry.signature import Feature, FeatureType, Signature, Task
+
+__all__ = [
+    "KEYS",
+    "ODD",
+    "RECORDS",
+    "UNORDERED",
+    "WHEN",
+    "design",
+    "outcome",
+    "prediction",
+]
+
+WHEN = datetime(2026, 3, 29, 1, 59, 59, 123457, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+"""A moment with microseconds, in a zone that is not UTC."""
+ODD = "Zürich 日本 🦉 \u202e 'quoted' \"too\" %s :name; --"
+"""A text that breaks what is not quoted, bound and encoded as it should be."""
+
+_KEY = ApiKey(
+    id="key_1",
+    name=ODD,
+    role=Role.OPERATOR,
+    digest="0" * 64,
+    created_at=WHEN,
+    created_by="admin",
+    expires_at=WHEN + timedelta(days=1),
+    revoked_at=WHEN + timedelta(microseconds=1),
+)
+_VERSION = Version(
+    model="credit-risk",
+    version="v1",
+    ordinal=1,
+    stage="production",
+    flavor="sklearn",
+    signature=Signature(
+        (Feature("age", FeatureType.INTEGER), Feature(ODD, FeatureType.NUMBER, nullable=True)),
+        Task.CLASSIFICATION,
+        (0, 1),
+    ),
+    manifest=Manifest((ArtifactFile("a/b.bin", 2**40, "ab" * 32),), "cd" * 32),
+    metrics={"auc": 0.1 + 0.2, "brier": 1.0},
+    training={"rows": 1_000, "notes": [ODD, None, {"seed": 7}]},
+    tags={ODD: ODD},
+    description=ODD,
+    created_at=WHEN,
+    created_by="ann",
+    approved_by="bea",
+)
+_MOVE = AliasMove(
+    model="credit-risk",
+    alias="champion",
+    seq=1,
+    kind=MoveKind.ROLLBACK,
+    version="v1",
+    previous="v0",
+    at=WHEN,
+    actor=ODD,
+    reason=ODD,
+)
+_DESIGN = ExperimentDraft(
+    key="exp-1",
+    endpoint="credit",
+    variants=(Variant("control", "v1", 0.9), Variant("challenger", "v2", 0.1)),
+    metrics=Metrics(
+        goal="brier",
+        secondary=("revenue",),
+        guardrails=("latency_ms",),
+        declared=(Metric("revenue", Direction.HIGHER, margin=0.05),),
+    ),
+    type=Type.AB,
+    stopping=Stopping(alpha=0.1, horizon=None, min_duration_s=0.5, max_duration_s=86_400.0),
+    hypothesis=ODD,
+    unit="user_id",
+)
+_EXPERIMENT = Experiment(
+    key="exp-1",
+    design=_DESIGN,
+    model="credit-risk",
+    salt="salt",
+    state=State.COMPLETED,
+    created_at=WHEN,
+    created_by="ann",
+    epoch=2,
+    started_at=WHEN + timedelta(seconds=1),
+    ended_at=WHEN + timedelta(seconds=2),
+    champion="v1",
+    frozen=_DESIGN.digest,
+    winner="challenger",
+    reason=ODD,
+)
+_CONTRAST = Contrast(
+    metric="brier",
+    role=MetricRole.GOAL,
+    variant="challenger",
+    alpha=0.05,
+    null=0.0,
+    effect=-0.1,
+    relative=None,
+    lower=-0.2,
+    upper=-1e-17,
+    p_value=1e-300,
+    rule="mixture",
+    verdict=Verdict.BETTER,
+    fixed=FixedFigures(-0.2, 0.0, 0.01),
+    note=ODD,
+)
+_REPORT = Report(
+    experiment="exp-1",
+    at=WHEN,
+    watermark=2**53,
+    progress=1 / 3,
+    arms=(
+        Arm(
+            variant="control",
+            version="v1",
+            weight=0.9,
+            units=1,
+            requests=2,
+            errors=3,
+            labelled=4,
+            outcomes=5,
+            crossovers=6,
+            metrics={"brier": MetricFigures(1, 0.25, 0.0)},
+        ),
+    ),
+    contrasts=(_CONTRAST, replace(_CONTRAST, effect=None, lower=None, upper=None, fixed=None)),
+    sample_ratio=SampleRatio(1.0, mismatch=False),
+    decision=Decision(DecisionKind.SHIP, (ODD, "two"), "challenger"),
+)
+_LOOK = Look(
+    experiment="exp-1",
+    watermark=1,
+    variant="challenger",
+    at=WHEN,
+    units=1,
+    requests=2,
+    labelled=3,
+    effect=-0.1,
+    lower=-0.2,
+    upper=0.3,
+    fixed_lower=-0.15,
+    fixed_upper=-0.05,
+    p_value=0.1 + 0.2,
+    decision=DecisionKind.KEEP_RUNNING,
+    counts={"control": 1, "challenger": 2**40},
+)
+_SUMS = MetricSums(
+    experiment="exp-1",
+    epoch=1,
+    variant="control",
+    metric="brier",
+    n=2**40,
+    shift=0.1 + 0.2,
+    sum1=-1e-17,
+    sum2=5e-324,
+)
+_COUNTS = VariantCounts(
+    experiment="exp-1",
+    epoch=1,
+    variant="control",
+    units=1,
+    requests=2,
+    errors=3,
+    labelled=4,
+    outcomes=5,
+    crossovers=6,
+)
+_VALUES = UnitValues(
+    experiment="exp-1",
+    epoch=1,
+    unit=ODD,
+    variant="control",
+    values={"brier": (3, 0.1 + 0.2), "error": (1, 0.0)},
+)
+_CROSSING = Crossing(
+    experiment="exp-1",
+    metric="brier",
+    variant="challenger",
+    verdict=Verdict.BETTER,
+    at=WHEN,
+    watermark=1,
+)
+_LIFECYCLE = Lifecycle(
+    name="own",
+    initial="new",
+    production="live",
+    retired="old",
+    transitions={"new": ("live", "old"), "live": ("old",), "old": ()},
+)
+
+RECORDS: Mapping[str, Sequence[Any]] = {
+    "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
+    "models": [Model("b", "standard", WHEN, "ann", ODD), Model("a", "own", WHEN, "bea")],
+    "lifecycles": [_LIFECYCLE, replace(_LIFECYCLE, name="also")],
+    "versions": [
+        _VERSION,
+        replace(
+            _VERSION,
+            version="a",
+            ordinal=2,
+            signature=None,
+            metrics={},
+            training={},
+            tags={},
+            approved_by=None,
+        ),
+    ],
+    "alias_moves": [_MOVE, replace(_MOVE, alias="a", kind=MoveKind.SET, previous=None)],
+    "endpoints": [
+        Endpoint(
+            name="pay", model="m", created_at=WHEN, created_by="ann", description=ODD, override="v"
+        ),
+        Endpoint(name="an", model="m", created_at=WHEN, created_by="ann"),
+    ],
+    "experiments": [
+        _EXPERIMENT,
+        replace(
+            _EXPERIMENT,
+            key="a",
+            state=State.DRAFT,
+            started_at=None,
+            ended_at=None,
+            champion=None,
+            frozen=None,
+            winner=None,
+        ),
+    ],
+    "cursors": [Cursor("exp-1", 2**53), Cursor("a", 0)],
+    "unit_values": [_VALUES, replace(_VALUES, unit="a", values={})],
+    "metric_sums": [_SUMS, replace(_SUMS, epoch=2), replace(_SUMS, metric="accuracy")],
+    "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
+    "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
+    "looks": [
+        _LOOK,
+        replace(
+            _LOOK,
+            variant="a",
+            effect=None,
+            lower=None,
+            upper=None,
+            fixed_lower=None,
+            fixed_upper=None,
+        ),
+    ],
+    "records": [
+        Record(experiment="exp-1", at=WHEN, digest=_REPORT.digest, report=_REPORT),
+        Record(experiment="a", at=WHEN, digest="", report=replace(_REPORT, progress=None)),
+    ],
+}
+"""At least two of each, and not in the order of their keys."""
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "keys": ("id",),
+    "models": ("name",),
+    "lifecycles": ("name",),
+    "versions": ("model", "version"),
+    "alias_moves": ("model", "alias", "seq"),
+    "endpoints": ("name",),
+    "experiments": ("key",),
+    "cursors": ("experiment",),
+    "unit_values": ("experiment", "epoch", "unit"),
+    "metric_sums": ("experiment", "epoch", "variant", "metric"),
+    "variant_counts": ("experiment", "epoch", "variant"),
+    "crossings": ("experiment", "metric", "variant", "verdict"),
+    "looks": ("experiment", "watermark", "variant"),
+    "records": ("experiment",),
+}
+"""The fields of each collection's key."""
+
+UNORDERED = frozenset({"cursors", "unit_values", "metric_sums", "variant_counts"})
+"""Statistics, which come in any order."""
+
+
+def prediction(request_id: str, **fields: Any) -> Prediction:
+    """Return a prediction of one row; fields that are not given have plain values."""
+    plain: dict[str, Any] = {
+        "unit": request_id,
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+        "endpoint": "credit",
+        "model": "credit-risk",
+        "version": "v1",
+        "values": [1],
+        "probabilities": [[0.25, 0.75]],
+        "classes": (0, 1),
+        "latency_ms": 1.5,
+    }
+    return Prediction(request_id=request_id, **{**plain, **fields})
+
+
+def design(key: str = "exp", **fields: Any) -> ExperimentDraft:
+    """Return a design on the endpoint ``credit``: versions 1 and 2, half and half, by Brier."""
+    plain: dict[str, Any] = {
+        "endpoint": "credit",
+        "variants": (Variant("control", "1", 0.5), Variant("challenger", "2", 0.5)),
+        "metrics": Metrics("brier"),
+        "stopping": Stopping(horizon=4_000, min_sample=100),
+    }
+    return ExperimentDraft(key=key, **{**plain, **fields})
+
+
+def outcome(outcome_id: str, **fields: Any) -> Outcome:
+    """Return an outcome; fields that are not given have plain values."""
+    plain: dict[str, Any] = {
+        "revision": 1,
+        "name": "label",
+        "value": 1,
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return Outcome(outcome_id=outcome_id, **{**plain, **fields})

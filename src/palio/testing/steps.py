@@ -1,0 +1,100 @@
+"""Steps that tests of stores take: writing records, changes, running in threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from palio.access.audit import Change
+from palio.delivery.ports import DeliveryUnit
+from palio.errors import Conflict
+from palio.experiments.events import LogEntry
+from palio.ports import Collection, Store
+from palio.registry.domain import AliasMove
+from palio.registry.service import Models
+from palio.testing.records import KEYS, ODD, WHEN, prediction
+
+__all__ = [
+    "assert_chain",
+    "change",
+    "collection",
+    "fill",
+    "in_threads",
+    "key_of",
+    "move_often",
+    "places",
+    "plain_change",
+    "put",
+]
+
+
+def put(store: Store[DeliveryUnit], name: str, records: Sequence[Any]) -> None:
+    """Write records in one unit."""
+    with store.write() as unit:
+        collection(unit, name).put_many(records)
+
+
+def key_of(name: str, record: Any) -> tuple[object, ...]:
+    """Return a record's key."""
+    return tuple(getattr(record, field) for field in KEYS[name])
+
+
+def change(**fields: Any) -> Change:
+    """Return a change with every field filled in."""
+    full = {"before": {"stage": ODD, "n": 1}, "after": {"list": ["a", 0.1 + 0.2, None]}}
+    return Change(**{**plain_change(), **full, "reason": ODD, **fields})
+
+
+def plain_change() -> dict[str, Any]:
+    """Return the fields of a change that must be given."""
+    return {"at": WHEN, "actor": ODD, "action": "version.promote", "subject": ODD}
+
+
+def fill(store: Store[DeliveryUnit], number: int) -> None:
+    """Append predictions ``r0``, ``r1`` … each in a unit of its own."""
+    for place in range(number):
+        with store.write() as unit:
+            unit.log.append([prediction(f"r{place}")])
+
+
+def places(entries: Sequence[LogEntry], seqs: Sequence[int]) -> list[int]:
+    """Return where entries stand among those appended."""
+    return [seqs.index(entry.seq) for entry in entries]
+
+
+def move_often(models: Models, thread: int) -> None:
+    """Move the alias ``next`` five times by compare-and-set, again when somebody was faster."""
+    done = 0
+    while done < 5:
+        now = models.aliases("m").get("next", "")
+        try:
+            models.set_alias("m", "next", f"{thread}", expected=now)
+        except Conflict:
+            continue
+        done += 1
+
+
+def assert_chain(moves: Sequence[AliasMove]) -> None:
+    """Every move is numbered after the one before, and says where the alias pointed."""
+    assert [move.seq for move in moves] == [*range(1, len(moves) + 1)]
+    assert [move.previous for move in moves[1:]] == [move.version for move in moves[:-1]]
+
+
+def in_threads(jobs: Sequence[Callable[[int], None]]) -> None:
+    """Run jobs at once, each given its place; raise what the first of them raised."""
+    ready = threading.Barrier(len(jobs))
+
+    def run(place: int) -> None:
+        ready.wait(timeout=30)
+        jobs[place](place)
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        list(pool.map(run, range(len(jobs))))
+
+
+def collection(unit: DeliveryUnit, name: str) -> Collection[Any]:
+    """Return a unit's collection by its name."""
+    found: Collection[Any] = getattr(unit, name)
+    return found

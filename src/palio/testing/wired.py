@@ -1,0 +1,90 @@
+"""All verbs wired on one store and on fakes, in somebody's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from palio.access.domain import Identity, Role
+from palio.access.service import Audit, Keys
+from palio.delivery.ports import DeliveryUnit
+from palio.delivery.service import Endpoints
+from palio.experiments.domain import Experiment, ExperimentDraft
+from palio.experiments.outcomes import Outcomes
+from palio.experiments.service import Experiments
+from palio.ports import Store
+from palio.registry.domain import Version, VersionDraft
+from palio.registry.service import Models
+from palio.registry.signature import Feature, FeatureType, Signature, Task
+from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
+
+__all__ = ["Wired"]
+
+_BINARY = Signature((Feature("age", FeatureType.NUMBER),), Task.CLASSIFICATION, (0, 1))
+
+
+@dataclass(frozen=True)
+class Wired:
+    """The verbs of every noun; clock, ids and artifacts are fakes that a test can move."""
+
+    store: Store[DeliveryUnit]
+    actor: Identity = Identity("ann", Role.ADMIN)  # noqa: RUF009 - frozen
+    clock: FakeClock = field(default_factory=FakeClock)
+    ids: FakeIds = field(default_factory=FakeIds)
+    artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
+
+    def acting(self, name: str, role: Role) -> Wired:
+        """Return the same verbs in another name."""
+        return replace(self, actor=Identity(name, role))
+
+    @property
+    def models(self) -> Models:
+        """Verbs on models."""
+        return Models(
+            store=self.store, artifacts=self.artifacts, clock=self.clock, actor=self.actor
+        )
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Verbs on endpoints."""
+        return Endpoints(store=self.store, clock=self.clock, actor=self.actor)
+
+    @property
+    def experiments(self) -> Experiments:
+        """Verbs on experiments."""
+        return Experiments(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """The verb on outcomes."""
+        return Outcomes(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+
+    @property
+    def keys(self) -> Keys:
+        """Verbs on keys."""
+        return Keys(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+
+    @property
+    def audit(self) -> Audit:
+        """Verbs on the audit log."""
+        return Audit(store=self.store, actor=self.actor)
+
+    def register(self, *references: str, signature: Signature | None = _BINARY) -> list[Version]:
+        """Register versions ``model:version`` without files."""
+        made = []
+        for reference in references:
+            model, _, version = reference.partition(":")
+            draft = VersionDraft(version=version, flavor="sklearn", signature=signature)
+            made.append(self.models.register(model, draft, Path("/nonexistent")))
+        return made
+
+    def serve(self, *versions: str) -> None:
+        """Register versions of the model ``credit``, and serve the first on ``credit``."""
+        self.register(*(f"credit:{version}" for version in versions))
+        self.models.promote(f"credit:{versions[0]}")
+        self.endpoints.create("credit", "credit")
+
+    def run(self, design: ExperimentDraft) -> Experiment:
+        """Draft and start an experiment."""
+        self.experiments.draft(design)
+        return self.experiments.start(design.key)

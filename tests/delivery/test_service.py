@@ -1,0 +1,142 @@
+"""Verbs on endpoints, and the routes that follow from the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from palio.delivery.domain import Table
+from palio.delivery.service import routing_table
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.experiments.domain import State
+from palio.testing.memory import MemoryAuditLog, MemoryStore
+from palio.testing.records import design
+from palio.testing.wired import Wired
+
+
+@pytest.fixture
+def serving(wired: Wired) -> Wired:
+    """An endpoint ``credit`` with the champion 1, and a version 2."""
+    wired.serve("1", "2")
+    return wired
+
+
+def table(wired: Wired) -> Table:
+    with wired.store.read() as unit:
+        return routing_table(unit)
+
+
+def test_an_endpoint_is_created_once(serving: Wired) -> None:
+    made = serving.endpoints.get("credit")
+    assert (made.model, made.override, made.created_by) == ("credit", None, "ann")
+    with pytest.raises(AlreadyExists, match="take another name"):
+        serving.endpoints.create("credit", "credit")
+    assert list(serving.endpoints.list()) == [made]
+
+
+def test_an_endpoint_needs_a_model_and_a_name(serving: Wired) -> None:
+    with pytest.raises(NotFound, match="no model is named 'x'"):
+        serving.endpoints.create("other", "x")
+    with pytest.raises(InvalidInput, match="is no name"):
+        serving.endpoints.create("a b", "credit")
+    assert len(serving.endpoints.list()) == 1
+
+
+def test_unknown_endpoints(serving: Wired) -> None:
+    endpoints = serving.endpoints
+    for call in (endpoints.get, endpoints.clear, lambda name: endpoints.override(name, "1")):
+        with pytest.raises(NotFound, match="no endpoint is named 'x'"):
+            call("x")
+
+
+def test_champion_then_experiment_then_override(serving: Wired) -> None:
+    assert table(serving).route("credit").choose("u").version == "1"
+    experiment = serving.run(design())
+    route = table(serving).route("credit")
+    assert (route.experiment, route.epoch, route.champion) == ("exp", 1, "1")
+    assert route.split == experiment.split()
+    assert route.variants == {"control": "1", "challenger": "2"}
+    serving.endpoints.override("credit", "2", "fire")
+    assert table(serving).route("credit").choose("u").version == "2"
+    assert table(serving).route("credit").experiment is None
+    serving.endpoints.clear("credit")
+    assert table(serving).route("credit").choose("u").version == "1"
+    serving.experiments.resume("exp")
+    assert table(serving).route("credit").experiment == "exp"
+
+
+def test_the_table_names_its_revision(serving: Wired) -> None:
+    before = table(serving).revision
+    serving.endpoints.override("credit", "2")
+    assert table(serving).revision == before + 1 == serving.audit.list()[-1].seq
+
+
+def test_an_override_pauses_the_experiment(serving: Wired) -> None:
+    serving.run(design())
+    serving.endpoints.override("credit", "2", "fire")
+    paused = serving.experiments.get("exp")
+    assert (paused.state, paused.reason) == (State.PAUSED, "endpoint credit overridden to 2")
+    first, second = serving.audit.list()[-2:]
+    assert (first.action, first.before, first.after, first.reason) == (
+        "endpoint.override",
+        {"override": None},
+        {"override": "2"},
+        "fire",
+    )
+    assert (second.action, second.subject) == ("experiment.pause", "exp")
+    assert (second.before, second.after) == ({"state": "running"}, {"state": "paused"})
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_override_and_pause_happen_together_or_not_at_all(
+    serving: Wired, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    serving.run(design())
+    before = table(serving), serving.experiments.get("exp"), serving.endpoints.get("credit")
+    append, calls = MemoryAuditLog.append, []
+
+    def fails(self: MemoryAuditLog, change: Any) -> Any:
+        calls.append(change)
+        if len(calls) > kept:
+            raise RuntimeError("disk full")
+        return append(self, change)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryAuditLog, "append", fails)
+        with pytest.raises(RuntimeError, match="disk full"):
+            serving.endpoints.override("credit", "2")
+    assert len(calls) == kept + 1
+    after = table(serving), serving.experiments.get("exp"), serving.endpoints.get("credit")
+    assert after == before
+
+
+def test_an_override_leaves_other_endpoints_alone(serving: Wired) -> None:
+    serving.endpoints.create("other", "credit")
+    serving.run(design(endpoint="other"))
+    serving.endpoints.override("credit", "2")
+    assert serving.experiments.get("exp").state is State.RUNNING
+    assert table(serving).route("other").experiment == "exp"
+
+
+def test_an_override_needs_a_version_that_exists(serving: Wired) -> None:
+    with pytest.raises(NotFound, match="credit has no version '9'"):
+        serving.endpoints.override("credit", "9")
+    assert serving.endpoints.get("credit").override is None
+
+
+def test_an_override_is_replaced_and_taken_back(serving: Wired) -> None:
+    serving.endpoints.override("credit", "2")
+    assert serving.endpoints.override("credit", "1").override == "1"
+    assert serving.audit.list()[-1].before == {"override": "2"}
+    assert serving.endpoints.clear("credit").override is None
+    with pytest.raises(Conflict, match="nothing to clear"):
+        serving.endpoints.clear("credit")
+
+
+def test_a_model_without_champion_has_nothing_to_serve() -> None:
+    wired = Wired(MemoryStore())
+    wired.register("credit:1")
+    wired.endpoints.create("credit", "credit")
+    with pytest.raises(NotFound, match="palio models promote credit:VERSION"):
+        table(wired).route("credit").choose("u")
