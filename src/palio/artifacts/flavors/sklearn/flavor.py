@@ -1,0 +1,146 @@
+"""Saving and loading fitted estimators with skops."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import skops.io  # type: ignore[import-untyped]
+from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
+from skops.io.exceptions import UnsupportedTypeException  # type: ignore[import-untyped]
+
+from palio.artifacts.flavors.sklearn.predictor import SklearnPredictor
+from palio.artifacts.flavors.sklearn.signatures import signature_of
+from palio.artifacts.flavors.sklearn.trees import check_trees
+from palio.artifacts.flavors.sklearn.trusted import TRUSTED_TYPES
+from palio.errors import InvalidInput, UntrustedArtifact
+from palio.registry.signature import Signature, Task
+
+__all__ = ["MODEL_FILE", "SklearnFlavor"]
+
+MODEL_FILE = "model.skops"
+_UNREADABLE = (
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+
+
+class SklearnFlavor:
+    """Estimators of scikit-learn as one file, ``model.skops``.
+
+    A file is only loaded when the name of every type in it is allowed: by skops, by
+    :data:`~palio.artifacts.flavors.sklearn.trusted.TRUSTED_TYPES`, or by ``trusted_types``.
+
+    Parameters
+    ----------
+    trusted_types
+        Exact names of further types that may be loaded, such as ``mypackage.steps.Winsorizer``.
+    """
+
+    name = "sklearn"
+
+    def __init__(self, trusted_types: Sequence[str] = ()) -> None:
+        self._trusted = TRUSTED_TYPES | frozenset(trusted_types)
+
+    def recognises(self, model: object) -> bool:
+        """Tell whether the model is an estimator."""
+        return isinstance(model, BaseEstimator)
+
+    def infer_signature(self, model: object, sample: Any, target: Any = None) -> Signature:
+        """Read feature names and types off a sample of inputs."""
+        return signature_of(model, sample, target)
+
+    def save(self, model: object, folder: Path, signature: Signature) -> None:
+        """Write the estimator into ``folder``.
+
+        Raises
+        ------
+        InvalidInput
+            If the model does not fit the signature, or skops cannot save it.
+        UntrustedArtifact
+            If it could not be loaded again, because of types that are not allowed.
+        """
+        _check_fits(model, signature)
+        try:
+            content = skops.io.dumps(model, compression=zipfile.ZIP_DEFLATED)
+        except UnsupportedTypeException as error:
+            raise InvalidInput(
+                f"skops cannot save this {type(model).__name__}: {error}; use an estimator "
+                "without such parts",
+                field="model",
+                value=type(model).__name__,
+            ) from error
+        self._check_types(content)
+        (folder / MODEL_FILE).write_bytes(content)
+
+    def load(self, files: Mapping[str, bytes], signature: Signature) -> SklearnPredictor:
+        """Make an estimator of bytes whose digests have been compared.
+
+        Raises
+        ------
+        UntrustedArtifact
+            If the file holds types that are not allowed, or trees that no estimator grows;
+            before anything in it is called.
+        InvalidInput
+            If the bytes are no skops file that this installation reads, or the model in it
+            does not fit the signature.
+        """
+        if MODEL_FILE not in files:
+            raise _unreadable(f"is not among the files ({', '.join(sorted(files)) or 'none'})")
+        content = files[MODEL_FILE]
+        try:
+            self._check_types(content)
+            model = skops.io.loads(content, trusted=sorted(self._trusted))
+        except _UNREADABLE as error:
+            raise _unreadable(f"cannot be read: {error}") from error
+        check_trees(model)
+        _check_fits(model, signature)
+        return SklearnPredictor(model, signature)
+
+    def _check_types(self, content: bytes) -> None:
+        found = set(skops.io.get_untrusted_types(data=content)) - self._trusted
+        if found:
+            listed = ",".join(sorted(found))
+            raise UntrustedArtifact(
+                f"the model holds types that are not allowed to be loaded: {listed}; if you know "
+                f"this code and trust it, allow it by exact name: PALIO_TRUSTED_TYPES={listed} "
+                "(trusted_types in Python)",
+                types=sorted(found),
+            )
+
+
+def _check_fits(model: Any, signature: Signature) -> None:
+    width = getattr(model, "n_features_in_", len(signature.features))
+    if not callable(getattr(model, "predict", None)):
+        raise _misfit("answers nothing, it has no predict", type(model).__name__)
+    if width != len(signature.features):
+        raise _misfit(f"takes {width} features, not {len(signature.features)}", width)
+    if signature.task is Task.CLASSIFICATION:
+        classes = list(getattr(model, "classes_", ()))
+        if classes != list(signature.classes):
+            raise _misfit(f"answers {classes}, not {list(signature.classes)}", str(classes))
+
+
+def _misfit(why: str, value: object) -> InvalidInput:
+    return InvalidInput(
+        f"the model does not fit its signature: it {why}; fit it before saving it, and infer the "
+        "signature from a sample of its inputs",
+        field="signature",
+        value=value,
+    )
+
+
+def _unreadable(why: str) -> InvalidInput:
+    return InvalidInput(
+        f"{MODEL_FILE} {why}; save the model with palio and the versions of scikit-learn and "
+        "skops that are installed where it is served",
+        field="model",
+        value=MODEL_FILE,
+    )
