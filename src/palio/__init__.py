@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from palio.experiments.domain import ExperimentDraft, Metrics, Stopping, Variant
     from palio.experiments.events import OutcomeDraft
     from palio.experiments.metrics import Metric
-    from palio.platform import Palio, connect
+    from palio.platform import connect
     from palio.registry.lifecycle import Lifecycle
     from palio.registry.signature import Feature, Signature
+    from palio.session import Palio
 
 __all__ = [
     "ExperimentDraft",
@@ -43,7 +44,7 @@ _HOMES = {
     "Metric": "palio.experiments.metrics",
     "Metrics": "palio.experiments.domain",
     "OutcomeDraft": "palio.experiments.events",
-    "Palio": "palio.platform",
+    "Palio": "palio.session",
     "Signature": "palio.registry.signature",
     "Stopping": "palio.experiments.domain",
     "Variant": "palio.experiments.domain",

@@ -38,7 +38,8 @@ class Collection(Protocol[T]):
 
     Obligations: what was read is never changed by a later write; what was written is seen by
     later reads of the same unit and by nobody else before it ends; ``find`` keeps the order in
-    which records were added. Keys are tuples in the order of the record's key fields.
+    which records were added, except that statistics come in any order. A unit in which ``add``
+    has raised is lost. Keys are tuples in the order of the record's key fields.
     """
 
     def get(self, *key: object, lock: bool = False) -> T | None:

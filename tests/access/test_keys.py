@@ -53,7 +53,7 @@ def test_a_key_expires(wired: Wired) -> None:
     wired.clock.advance(1)
     with pytest.raises(Unauthenticated):
         wired.keys.authenticate(new.secret)
-    assert not wired.keys.configured()
+    assert wired.keys.configured()  # time alone does not open a server
 
 
 def test_a_key_is_revoked(wired: Wired) -> None:

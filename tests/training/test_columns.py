@@ -100,3 +100,9 @@ def test_targets_of_no_use(values: list[Any], why: str) -> None:
     with pytest.raises(InvalidData, match=why) as caught:
         labels_of(pl.DataFrame({"y": values}), "y")
     assert caught.value.details["field"] == "y"
+
+
+def test_an_infinite_number_is_refused_with_the_column_and_the_remedy() -> None:
+    frame = pl.DataFrame({"debt": [1.0, float("inf")] * 20, "y": [0, 1] * 20})
+    with pytest.raises(InvalidData, match=r"'debt' holds an infinite number.*--drop debt"):
+        features_of(frame, "y")

@@ -107,13 +107,12 @@ class Keys:
         )
 
     def configured(self) -> bool:
-        """Tell whether any living key exists."""
+        """Tell whether any key exists that was not revoked.
+
+        An expired key counts: time alone must not open a server to whoever can reach it.
+        """
         with self.store.read() as unit:
-            now = self.clock()
-            return any(
-                key.revoked_at is None and (key.expires_at is None or now < key.expires_at)
-                for key in unit.keys.find()
-            )
+            return any(key.revoked_at is None for key in unit.keys.find())
 
     def _change(self, action: str, subject: str, *, after: Mapping[str, object]) -> Change:
         return Change(

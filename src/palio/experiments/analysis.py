@@ -38,6 +38,12 @@ __all__ = [
 ]
 
 
+# A mismatch ends an experiment for good, and on a right split it is a false alarm: it gets a
+# budget of its own, far below that of the goal.
+_SAMPLE_RATIO_ALPHA = 0.001
+_NEVER_DIFFERED = 100  # units per arm, all of one value, after which that is worth saying
+
+
 class DecisionKind(enum.StrEnum):
     """What the evidence says should be done."""
 
@@ -285,6 +291,7 @@ def _contrast(
     treated = statistics.moments(variant.key, metric.name)
     found = _compare(experiment, variant, control, treated, alpha=alpha)
     null = -metric.direction.sign * metric.margin * abs(control.mean)
+    same = min(control.n, treated.n) >= _NEVER_DIFFERED and found.effect == found.se == 0
     too_few = min(control.n, treated.n) < 2  # noqa: PLR2004 - a variance needs two
     effect = None if not (control.n and treated.n) else treated.mean - control.mean
     return Contrast(
@@ -299,7 +306,7 @@ def _contrast(
         upper=_finite(found.upper),
         p_value=found.p_value,
         rule=found.rule,
-        verdict=_verdict(metric, found, null),
+        verdict=_verdict(metric, found, null, same=same),
         fixed=None if too_few else _fixed(control, treated, alpha),
         note=found.reason or "",
     )
@@ -326,9 +333,9 @@ def _compare(
     )
 
 
-def _verdict(metric: Metric, found: Comparison, null: float) -> Verdict:
+def _verdict(metric: Metric, found: Comparison, null: float, *, same: bool) -> Verdict:
     if not (math.isfinite(found.lower) and math.isfinite(found.upper)):
-        return Verdict.TOO_EARLY
+        return Verdict.UNCLEAR if same else Verdict.TOO_EARLY
     sign = metric.direction.sign
     low, high = sorted((sign * found.lower, sign * found.upper))
     if low > 0:
@@ -350,9 +357,8 @@ def sample_ratio_of(experiment: Experiment, statistics: Statistics) -> SampleRat
         epochs[row.epoch][row.variant] = row.units
     if not epochs:
         return SampleRatio(1.0, mismatch=False)
-    alpha = experiment.design.stopping.alpha
     found = sample_ratio((counts, experiment.weights) for counts in epochs.values())
-    return SampleRatio(found.p_value, mismatch=found.p_value <= alpha)
+    return SampleRatio(found.p_value, mismatch=found.p_value <= _SAMPLE_RATIO_ALPHA)
 
 
 def looks_of(experiment: Experiment, report: Report) -> Iterable[Look]:

@@ -135,8 +135,8 @@ def _check_id(number: int, field: str, text: str | None) -> None:
     if len(text) > LONGEST_ID:
         why = f"{field} has {len(text)} characters, {LONGEST_ID} are allowed"
         raise refused(number, field, text[:LONGEST_ID], why)
-    if "\0" in text:
-        raise refused(number, field, text, f"{field} has a NUL, which no store can keep")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise refused(number, field, ascii(text), f"{field} has a character no store can keep")
 
 
 def _check_value(number: int, name: str, value: object) -> None:

@@ -12,6 +12,8 @@ from palio.errors import InvalidRows
 
 __all__ = ["Cell", "Feature", "FeatureType", "Label", "Predictions", "Signature", "Task"]
 
+_LARGEST = 2**1023  # integers beyond have no float
+
 Cell = float | int | bool | str | None
 Label = bool | int | float | str
 
@@ -144,12 +146,12 @@ _Check = tuple[str, Callable[[Any], bool], Feature]
 
 def _is_number(cell: Any) -> bool:
     kind = type(cell)
-    return (kind is float and math.isfinite(cell)) or kind is int
+    return (kind is float and math.isfinite(cell)) or (kind is int and abs(cell) < _LARGEST)
 
 
 def _is_integer(cell: Any) -> bool:
     kind = type(cell)
-    return kind is int or (kind is float and cell.is_integer())
+    return (kind is int and abs(cell) < _LARGEST) or (kind is float and cell.is_integer())
 
 
 def _is_boolean(cell: Any) -> bool:

@@ -47,7 +47,14 @@ def _feature(column: pl.Series) -> Feature:
     if column.dtype.is_integer():
         return Feature(column.name, FeatureType.INTEGER, nullable)
     if column.dtype.is_numeric():
-        missing = nullable or bool(column.cast(pl.Float64).is_nan().any())
+        numbers = column.cast(pl.Float64)
+        if numbers.is_infinite().any():
+            raise _refused(
+                column.name,
+                f"holds an infinite number; make it missing or leave the column out with "
+                f"--drop {column.name}",
+            )
+        missing = nullable or bool(numbers.is_nan().any())
         return Feature(column.name, FeatureType.NUMBER, missing)
     if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
         return Feature(column.name, FeatureType.STRING, nullable)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import sklearn  # type: ignore[import-untyped]
 from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from palio.errors import InvalidData, InvalidInput
 from palio.registry.signature import Feature, Label, Signature, Task
@@ -97,7 +98,8 @@ def train(
     learnt, held_out = _split(codes, target, seed=seed, test_share=test_share)
     model = estimator_for(estimator, features, cells[learnt], seed=seed)
     on_step(f"fitting {estimator} on {len(learnt):,} rows")
-    model.fit(cells[learnt], np.array(labels)[codes[learnt]])
+    with threadpool_limits(1):  # threads that wait for busy cores cost more than they gain
+        model.fit(cells[learnt], np.array(labels)[codes[learnt]])
     on_step(f"measuring on {len(held_out):,} rows held out")
     probabilities = model.predict_proba(cells[held_out])
     metrics = classifier_metrics(codes[held_out], probabilities)

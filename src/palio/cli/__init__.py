@@ -1,0 +1,1 @@
+"""The command ``palio``: nouns, then verbs; tables for people, ``--json`` for programs."""

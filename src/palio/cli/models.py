@@ -1,0 +1,271 @@
+"""``palio models``: models, versions, stages, aliases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+import typer
+
+from palio.cli.output import AsJson, describe, done, listing, moment, number
+from palio.cli.session import verbs
+from palio.errors import InvalidInput
+from palio.registry.domain import CHAMPION, Version, VersionDraft
+from palio.registry.lifecycle import Lifecycle
+from palio.registry.signature import Signature
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Models, their versions, stages and aliases.")
+
+Reference = Annotated[str, typer.Argument(help="name:version or name@alias")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+
+
+@app.command("list")
+def list_models(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List all models.
+
+    [dim]palio models list --json[/dim]
+    """
+    found = verbs(ctx).models.list()
+    rows = [(m.name, m.lifecycle, moment(m.created_at), m.description) for m in found]
+    listing(
+        found,
+        ("model", "lifecycle", "created", "description"),
+        rows,
+        as_json=as_json,
+        empty="no models yet; `palio train … --register` or `palio models create NAME` makes one",
+    )
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    name: Name,
+    description: Annotated[str, typer.Option(help="What its versions do.")] = "",
+    lifecycle: Annotated[str, typer.Option(help="Lifecycle of its versions.")] = "standard",
+    as_json: AsJson = False,
+) -> None:
+    """Open a line of versions.
+
+    [dim]palio models create credit-risk --lifecycle strict[/dim]
+    """
+    model = verbs(ctx).models.create(name, description, lifecycle)
+    done(model, f"model {model.name} is open; register versions of it", as_json=as_json)
+
+
+@app.command()
+def register(
+    ctx: typer.Context,
+    model: Name,
+    folder: Annotated[Path, typer.Argument(help="Folder with the version's files.")],
+    version: Annotated[str, typer.Option(help="Name of the version.")],
+    signature: Annotated[
+        Path | None, typer.Option(help="JSON file with features, task and classes.")
+    ] = None,
+    flavor: Annotated[str, typer.Option(help="What makes the files a model again.")] = "sklearn",
+    description: Annotated[str, typer.Option(help="Free text.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Keep the files of a folder as a version, for good.
+
+    A scikit-learn model is a file [bold]model.skops[/bold]; in Python, palio.register saves the
+    object itself.
+
+    [dim]palio models register credit-risk ./model --version v1 --signature signature.json[/dim]
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is no folder", field="folder", value=str(folder))
+    draft = VersionDraft(
+        version=version,
+        flavor=flavor,
+        signature=None if signature is None else _read(signature, Signature),
+        description=description,
+    )
+    registered = verbs(ctx).models.register(model, draft, folder)
+    done(registered, f"{registered.reference} is registered", as_json=as_json)
+
+
+@app.command()
+def versions(ctx: typer.Context, model: Name, as_json: AsJson = False) -> None:
+    """List the versions of a model, oldest first.
+
+    [dim]palio models versions credit-risk[/dim]
+    """
+    found = verbs(ctx).models.versions(model)
+    rows = [
+        (v.ordinal, v.version, v.stage, v.flavor, moment(v.created_at), v.created_by)
+        for v in found
+    ]
+    columns = ("#", "version", "stage", "flavor", "created", "by")
+    listing(found, columns, rows, as_json=as_json, empty=f"{model} has no versions yet")
+
+
+@app.command()
+def show(ctx: typer.Context, reference: Reference, as_json: AsJson = False) -> None:
+    """Show a version: stage, metrics, features, files.
+
+    [dim]palio models show credit-risk@champion[/dim]
+    """
+    version = verbs(ctx).models.version(reference)
+    describe(version, _pairs(version), as_json=as_json)
+
+
+@app.command()
+def move(
+    ctx: typer.Context,
+    reference: Reference,
+    stage: Annotated[str, typer.Argument(help="Where it should stand.")],
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a version to another stage of its lifecycle.
+
+    [dim]palio models move credit-risk:v2 staging[/dim]
+    """
+    version = verbs(ctx).models.move(reference, stage, reason)
+    done(version, f"{version.reference} is in {version.stage}", as_json=as_json)
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    reference: Reference,
+    expected: Annotated[
+        str | None, typer.Option(help="Version that should be champion now; '' for none.")
+    ] = None,
+    former_to: Annotated[str | None, typer.Option(help="Stage for the former champion.")] = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a version production and @champion, both or neither.
+
+    [dim]palio models promote credit-risk:v2 --expected v1 --reason "won credit-ab"[/dim]
+    """
+    version = verbs(ctx).models.promote(reference, expected, former_to, reason)
+    done(version, f"{version.reference} is {version.stage} and @{CHAMPION}", as_json=as_json)
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context, model: Name, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Make the champion before this one production again.
+
+    [dim]palio models rollback credit-risk --reason "errors since noon"[/dim]
+    """
+    version = verbs(ctx).models.rollback(model, reason)
+    done(version, f"{version.reference} is {version.stage} and @{CHAMPION}", as_json=as_json)
+
+
+@app.command()
+def alias(
+    ctx: typer.Context,
+    model: Name,
+    name: Annotated[str, typer.Argument(help="The alias, without @.")],
+    version: Annotated[str, typer.Argument(help="Where it should point.")],
+    expected: Annotated[
+        str | None, typer.Option(help="Where it should point now; '' for nowhere.")
+    ] = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias at a version; @champion moves with promote and rollback only.
+
+    [dim]palio models alias credit-risk shadow v3[/dim]
+    """
+    made = verbs(ctx).models.set_alias(model, name, version, expected=expected, reason=reason)
+    done(made, f"{model}@{name} points at {made.version}", as_json=as_json)
+
+
+@app.command()
+def aliases(ctx: typer.Context, model: Name, as_json: AsJson = False) -> None:
+    """List where each alias points.
+
+    [dim]palio models aliases credit-risk[/dim]
+    """
+    found = verbs(ctx).models.aliases(model)
+    listing(
+        found,  # type: ignore[arg-type]  # a mapping is printed whole
+        ("alias", "version"),
+        [(f"@{name}", version) for name, version in found.items()],
+        as_json=as_json,
+        empty=f"{model} has no aliases yet",
+    )
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    model: Name,
+    alias: Annotated[str, typer.Argument(help="Which alias.")] = CHAMPION,
+    as_json: AsJson = False,
+) -> None:
+    """List every move of an alias.
+
+    [dim]palio models history credit-risk[/dim]
+    """
+    found = verbs(ctx).models.history(model, alias)
+    rows = [(moment(m.at), m.kind, m.previous, m.version, m.actor, m.reason) for m in found]
+    columns = ("when", "move", "from", "to", "by", "why")
+    listing(found, columns, rows, as_json=as_json, empty=f"{model}@{alias} has never moved")
+
+
+@app.command()
+def lifecycle(ctx: typer.Context, model: Name, as_json: AsJson = False) -> None:
+    """Show the stages of a model's versions and the steps between them.
+
+    [dim]palio models lifecycle credit-risk[/dim]
+    """
+    found = verbs(ctx).models.lifecycle(model)
+    describe(
+        found,
+        [(s, ", ".join(t) or "(end)") for s, t in found.transitions.items()],
+        as_json=as_json,
+    )
+
+
+@app.command("declare-lifecycle")
+def declare_lifecycle(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSON file with the lifecycle.")],
+    as_json: AsJson = False,
+) -> None:
+    """Keep a lifecycle of your own.
+
+    [dim]palio models declare-lifecycle lifecycle.json[/dim]
+    """
+    found = verbs(ctx).models.declare_lifecycle(_read(file, Lifecycle))
+    done(found, f"lifecycle {found.name} is declared", as_json=as_json)
+
+
+T = TypeVar("T")
+
+
+def _read(file: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
+        raise InvalidInput(f"{file}: {failed}", field=kind.__name__.lower()) from failed
+
+
+def _pairs(version: Version) -> list[tuple[str, object]]:
+    signature = version.signature
+    features = [] if signature is None else signature.features
+    shown = [f"{f.name} ({f.type}{', may be missing' if f.nullable else ''})" for f in features]
+    return [
+        ("version", version.reference),
+        ("number", version.ordinal),
+        ("stage", version.stage),
+        ("flavor", version.flavor),
+        ("created", f"{moment(version.created_at)} by {version.created_by}"),
+        ("approved by", version.approved_by),
+        ("description", version.description),
+        ("metrics", ", ".join(f"{k} {number(v)}" for k, v in version.metrics.items())),
+        ("features", ", ".join(shown)),
+        ("files", ", ".join(file.path for file in version.manifest.files)),
+        ("digest", version.manifest.digest),
+    ]

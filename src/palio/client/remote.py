@@ -1,0 +1,199 @@
+"""Nouns whose verbs are calls to a server, made from the table of routes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from typing_extensions import override
+
+from palio.delivery.domain import Answer, PredictRequest
+from palio.edge.problems import error_from
+from palio.edge.routes import ROUTES, Route
+from palio.edge.verbs import NOUNS, Verbs
+from palio.errors import InvalidInput, PalioError, StoreUnavailable
+from palio.experiments.events import OutcomeDraft, Receipt
+from palio.registry.domain import Reference, Version, VersionDraft
+
+__all__ = ["Connection", "remote_verbs"]
+
+_TIMEOUT_S = 60.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Connection:
+    """A server's address and key; safe to share between threads.
+
+    Parameters
+    ----------
+    url
+        Where the server answers, as in ``https://palio.example``.
+    key
+        The API key that calls are made with.
+    transport
+        What carries requests; the network unless a test says otherwise.
+    """
+
+    def __init__(
+        self, url: str, *, key: str | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        try:
+            self._http = httpx.Client(
+                base_url=url,
+                headers=headers,
+                timeout=_TIMEOUT_S,
+                transport=transport,
+                trust_env=httpx.URL(url).host not in _LOOPBACK,  # no proxy leads back here
+            )
+        except httpx.InvalidURL as unreadable:
+            raise InvalidInput(
+                f"{url!r} is no address of a server: {unreadable}; write http://host:port",
+                field="store",
+                value=url,
+            ) from unreadable
+
+    def call(self, method: str, path: str, answer: Any, **request: Any) -> Any:
+        """Send a request and read its answer as the type expected, or raise its error."""
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.HTTPError as failed:
+            raise StoreUnavailable(
+                f"{self._http.base_url} did not answer: {failed}; is `palio serve` running there?"
+            ) from failed
+        if not response.is_success:
+            raise self._error_in(response)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except msgspec.DecodeError as unreadable:
+            raise self._strange(response, str(unreadable)) from unreadable
+
+    def _error_in(self, response: httpx.Response) -> PalioError:
+        try:
+            return error_from(msgspec.json.decode(response.content))
+        except (msgspec.DecodeError, AttributeError, TypeError):
+            return self._strange(response, "no problem details")
+
+    def _strange(self, response: httpx.Response, why: str) -> PalioError:
+        return PalioError(
+            f"{self._http.base_url} answered {response.status_code} as no Palio of this version "
+            f"does ({why}); check the address, and that client and server have the same version"
+        )
+
+    def predict(self, request: PredictRequest) -> Answer:
+        """Send rows to an endpoint."""
+        fields = {"rows": request.rows, "unit": request.unit}
+        fields |= {"request_id": request.request_id, "version": request.version}
+        path = f"/v1/predict/{quote(request.endpoint, safe='')}"
+        answer: Answer = self.call("POST", path, Answer, **_json(fields))
+        return answer
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+
+def remote_verbs(connection: Connection) -> Verbs:
+    """Return all verbs, each a call to the server."""
+    nouns: dict[str, dict[str, Callable[..., Any]]] = {noun: {} for noun in NOUNS}
+    for route in ROUTES:
+        nouns[route.noun][route.verb] = _caller(connection, route)
+    nouns["models"]["register"] = _Register(connection)
+    nouns["outcomes"]["record"] = _Record(connection)
+    remote = {noun: cast("Any", _Noun(noun, verbs)) for noun, verbs in nouns.items()}
+    return Verbs(**remote)
+
+
+class _Noun:
+    """A noun that has the verbs it was given."""
+
+    def __init__(self, name: str, verbs: Mapping[str, Callable[..., Any]]) -> None:
+        self._name = name
+        for verb, caller in verbs.items():
+            setattr(self, verb, caller)
+
+    @override
+    def __repr__(self) -> str:
+        return f"<palio {self._name} over HTTP>"
+
+
+def _caller(connection: Connection, route: Route) -> Callable[..., Any]:
+    signature = inspect.Signature(list(route.parameters.values()))
+
+    def call(*positional: Any, **named: Any) -> Any:
+        bound = signature.bind(*positional, **named)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        in_path = {name: _in_path(name, str(given.pop(name))) for name in route.in_path}
+        path = route.path.format(**in_path)
+        if route.method in ("GET", "DELETE"):
+            return connection.call(route.method, path, route.answer, params=_query(given))
+        body = given if route.record is None else given[route.record]
+        return connection.call(route.method, path, route.answer, **_json(body))
+
+    call.__doc__ = route.function.__doc__
+    call.__name__ = route.verb
+    return call
+
+
+def _in_path(name: str, value: str) -> str:
+    if name == "reference":
+        named = Reference.parse(value)
+        value = f"{named.model}@{named.alias}" if named.alias else f"{named.model}:{named.version}"
+    if not value:
+        raise InvalidInput(f"{name} is empty", field=name, value=value)
+    return quote(value, safe="")
+
+
+def _query(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _json(content: Any) -> dict[str, Any]:
+    return {
+        "content": msgspec.json.encode(content),
+        "headers": {"Content-Type": "application/json"},
+    }
+
+
+class _Register:
+    """Uploads the files below a folder, streamed from disk."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, model: str, draft: VersionDraft, files: Path) -> Version:
+        """Register a version on the server."""
+        path = f"/v1/models/{quote(model, safe='')}/versions"
+        with ExitStack() as opened:
+            parts = [
+                (
+                    "files",
+                    (file.relative_to(files).as_posix(), opened.enter_context(file.open("rb"))),
+                )
+                for file in sorted(files.rglob("*"))
+                if file.is_file()
+            ]
+            data = {"draft": msgspec.json.encode(draft).decode()}
+            version: Version = self._connection.call("POST", path, Version, data=data, files=parts)
+        return version
+
+
+class _Record:
+    """Sends outcomes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, outcomes: Sequence[OutcomeDraft]) -> Receipt:
+        """Send outcomes to the server; all are kept or none."""
+        receipt: Receipt = self._connection.call(
+            "POST", "/v1/outcomes", Receipt, **_json({"outcomes": list(outcomes)})
+        )
+        return receipt

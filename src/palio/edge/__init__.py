@@ -1,0 +1,1 @@
+"""What the faces share: the verbs, their routes, problems and limits."""

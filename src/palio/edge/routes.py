@@ -1,0 +1,134 @@
+"""One table of the native API, read by the server and by the client.
+
+A row names a verb and its address; parameters, body, answer, role and description are those of
+the verb itself, so that in-process, HTTP and client cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from functools import cached_property
+from typing import Any
+
+from palio.access.domain import Role, required_role
+from palio.edge.verbs import NOUNS
+
+__all__ = ["ROUTES", "Route"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A verb's address.
+
+    Parameters
+    ----------
+    method, path
+        HTTP method, and path with the names of parameters in braces.
+    noun, verb
+        Which verb answers.
+    """
+
+    method: str
+    path: str
+    noun: str
+    verb: str
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The verb, unbound."""
+        found: Callable[..., Any] = getattr(NOUNS[self.noun], self.verb)
+        return found
+
+    @cached_property
+    def in_path(self) -> frozenset[str]:
+        """Parameters that stand in the path."""
+        return frozenset(re.findall(r"{(\w+)}", self.path))
+
+    @cached_property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """The verb's parameters with their types resolved."""
+        signature = inspect.signature(self.function)
+        return {
+            name: parameter.replace(annotation=self._types[name])
+            for name, parameter in signature.parameters.items()
+            if name != "self"
+        }
+
+    @cached_property
+    def elsewhere(self) -> Mapping[str, inspect.Parameter]:
+        """Parameters that stand in the body, or in the query of a GET or DELETE."""
+        return {
+            name: parameter
+            for name, parameter in self.parameters.items()
+            if name not in self.in_path
+        }
+
+    @property
+    def answer(self) -> Any:
+        """The type of the verb's answer."""
+        return self._types["return"]
+
+    @property
+    def role(self) -> Role:
+        """The least role that may call."""
+        return required_role(self.function)
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether parameters travel in a JSON body."""
+        return self.method in {"POST", "PUT"} and bool(self.elsewhere)
+
+    @property
+    def record(self) -> str | None:
+        """The parameter that is the whole body: the only one there, and a record."""
+        name, *others = self.elsewhere or ("",)
+        alone = self.has_body and not others
+        return name if alone and is_dataclass(self.elsewhere[name].annotation) else None
+
+    @cached_property
+    def _types(self) -> Mapping[str, Any]:
+        return typing.get_type_hints(inspect.unwrap(self.function))
+
+
+ROUTES = (
+    Route("GET", "/v1/models", "models", "list"),
+    Route("POST", "/v1/models", "models", "create"),
+    Route("GET", "/v1/models/{model}", "models", "get"),
+    Route("GET", "/v1/models/{model}/lifecycle", "models", "lifecycle"),
+    Route("GET", "/v1/models/{model}/versions", "models", "versions"),
+    Route("GET", "/v1/models/{model}/aliases", "models", "aliases"),
+    Route("PUT", "/v1/models/{model}/aliases/{alias}", "models", "set_alias"),
+    Route("GET", "/v1/models/{model}/aliases/{alias}/history", "models", "history"),
+    Route("POST", "/v1/models/{model}/rollback", "models", "rollback"),
+    Route("GET", "/v1/versions/{reference}", "models", "version"),
+    Route("POST", "/v1/versions/{reference}/move", "models", "move"),
+    Route("POST", "/v1/versions/{reference}/promote", "models", "promote"),
+    Route("POST", "/v1/lifecycles", "models", "declare_lifecycle"),
+    Route("GET", "/v1/endpoints", "endpoints", "list"),
+    Route("POST", "/v1/endpoints", "endpoints", "create"),
+    Route("GET", "/v1/endpoints/{name}", "endpoints", "get"),
+    Route("PUT", "/v1/endpoints/{name}/override", "endpoints", "override"),
+    Route("DELETE", "/v1/endpoints/{name}/override", "endpoints", "clear"),
+    Route("GET", "/v1/experiments", "experiments", "list"),
+    Route("POST", "/v1/experiments", "experiments", "draft"),
+    Route("GET", "/v1/experiments/{key}", "experiments", "get"),
+    Route("POST", "/v1/experiments/{key}/start", "experiments", "start"),
+    Route("POST", "/v1/experiments/{key}/pause", "experiments", "pause"),
+    Route("POST", "/v1/experiments/{key}/resume", "experiments", "resume"),
+    Route("POST", "/v1/experiments/{key}/stop", "experiments", "stop"),
+    Route("POST", "/v1/experiments/{key}/complete", "experiments", "complete"),
+    Route("POST", "/v1/experiments/{key}/ship", "experiments", "ship"),
+    Route("POST", "/v1/experiments/{key}/analyze", "experiments", "analyze"),
+    Route("GET", "/v1/experiments/{key}/looks", "experiments", "looks"),
+    Route("GET", "/v1/experiments/{key}/record", "experiments", "record"),
+    Route("POST", "/v1/experiments/{key}/verify", "experiments", "verify"),
+    Route("GET", "/v1/keys", "keys", "list"),
+    Route("POST", "/v1/keys", "keys", "create"),
+    Route("DELETE", "/v1/keys/{id}", "keys", "revoke"),
+    Route("GET", "/v1/audit", "audit", "list"),
+    Route("GET", "/v1/audit/verify", "audit", "verify"),
+)

@@ -1,0 +1,83 @@
+"""What a face is given to work with: an open Palio, and the ways to open one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from palio.delivery.domain import Answer
+from palio.edge.verbs import Verbs
+from palio.registry.domain import Version
+
+__all__ = ["Session", "Wiring"]
+
+
+class Session(Protocol):
+    """An open Palio, in process or over HTTP."""
+
+    @property
+    def verbs(self) -> Verbs:
+        """The nouns with their verbs."""
+        ...
+
+    def predict(
+        self,
+        endpoint: str,
+        rows: Sequence[object],
+        *,
+        unit: str | None = None,
+        request_id: str | None = None,
+        version: str | None = None,
+    ) -> Answer:
+        """Answer rows by the version that the endpoint's route chooses for the unit."""
+        ...
+
+    @property
+    def train(self) -> Callable[..., Any]:
+        """Fit a classifier on a table and measure it; nothing is registered."""
+        ...
+
+    @property
+    def submit(self) -> Callable[[Any], Version]:
+        """Register what was trained."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Use it in a ``with`` statement."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give all connections back."""
+        ...
+
+
+class Wiring(Protocol):
+    """The ways to open Palio, and to serve it."""
+
+    def connect(self, store: str | None = None, *, key: str | None = None) -> Session:
+        """Open a store or a server."""
+        ...
+
+    def version(self) -> str:
+        """Return Palio's version."""
+        ...
+
+    def settings(
+        self, *, store: str | None = None, host: str | None = None, port: int | None = None
+    ) -> Any:
+        """Return the settings of the environment, with what was given instead."""
+        ...
+
+    def serve(self, settings: Any, *, on_ready: Callable[[str], None]) -> None:
+        """Serve until interrupted."""
+        ...
+
+    def upgrade(self, store: str | None = None) -> str:
+        """Take a store's schema to the latest revision."""
+        ...

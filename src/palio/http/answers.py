@@ -1,0 +1,59 @@
+"""Answers: records as JSON, errors as problem details."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from palio.edge.problems import problem_of, status_of
+from palio.errors import InvalidInput, PalioError, Unauthenticated
+
+__all__ = ["defect_answer", "json_answer", "problem_answer", "refused_body"]
+
+_SHOWN = 256  # characters of what was sent that an error repeats
+_ENCODE = msgspec.json.Encoder().encode
+
+
+def json_answer(content: Any, *, status: int = 200) -> Response:
+    """Return a record, or records, as JSON."""
+    return Response(_ENCODE(content), status_code=status, media_type="application/json")
+
+
+def problem_answer(error: PalioError) -> Response:
+    """Return an error as RFC 9457 problem details."""
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    status = status_of(error)
+    if status in (429, 503):
+        headers["Retry-After"] = "1"
+    return Response(
+        _ENCODE(problem_of(error)),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def defect_answer() -> Response:
+    """Return what a defect of ours answers: no traceback leaves the house."""
+    return problem_answer(
+        PalioError("something went wrong inside Palio; the server's log says what")
+    )
+
+
+def refused_body(failed: list[Any]) -> InvalidInput:
+    """Return the error for a body or query that FastAPI could not read."""
+    first = failed[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    field = ".".join(place)
+    value = first.get("input")
+    simple = value if isinstance(value, str | int | float | bool | None) else None
+    if isinstance(simple, str):
+        simple = simple[:_SHOWN]
+    shown = "" if simple is None else f", got {simple!r}"
+    return InvalidInput(
+        f"{field or 'the body'}: {first['msg']}{shown}", field=field or None, value=simple
+    )

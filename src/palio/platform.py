@@ -1,0 +1,244 @@
+"""The composition root: settings become a `Palio`; the only file that wires everything."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import palio
+from palio.access.domain import Identity, Role
+from palio.access.service import Audit, Keys
+from palio.artifacts.files import FsspecArtifactStore
+from palio.artifacts.loader import ArtifactLoader
+from palio.client.remote import Connection, remote_verbs
+from palio.delivery.service import Endpoints
+from palio.edge.verbs import Verbs
+from palio.errors import Refused
+from palio.experiments.outcomes import Outcomes
+from palio.experiments.service import Experiments
+from palio.registry.service import Models
+from palio.serving.engine import Engine
+from palio.serving.local import LocalServer, TickServer
+from palio.session import Palio
+from palio.settings import Settings
+from palio.storage import schema
+from palio.storage.store import SqlStore, engine_for
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = [
+    "Palio",
+    "application",
+    "connect",
+    "serve",
+    "settings",
+    "upgrade",
+    "version",
+]
+
+
+def connect(
+    store: str | Path | None = None,
+    *,
+    artifacts: str | Path | None = None,
+    key: str | None = None,
+    actor: str | None = None,
+) -> Palio:
+    """Open Palio: on a SQLite file, on PostgreSQL, or through a server.
+
+    Parameters
+    ----------
+    store
+        Path of a SQLite file (made when it does not exist), ``postgresql://…``, or the
+        ``http(s)://…`` address of a server; ``PALIO_STORE`` when not given.
+    artifacts
+        Folder or URL for the files of versions, in process only; ``PALIO_ARTIFACTS`` or a
+        folder beside the SQLite file when not given.
+    key
+        API key for a server; ``PALIO_KEY`` when not given.
+    actor
+        Who acts in process, for the audit log; ``PALIO_ACTOR`` or the user when not given.
+
+    Returns
+    -------
+    Palio
+        The same verbs in all three cases.
+
+    Examples
+    --------
+    >>> import palio, tempfile
+    >>> with palio.connect(tempfile.mkdtemp() + "/palio.db") as p:
+    ...     [model.name for model in p.models.list()]
+    []
+    """
+    given = {"store": store, "artifacts": artifacts, "key": key, "actor": actor}
+    chosen: dict[str, Any] = {
+        name: str(value) for name, value in given.items() if value is not None
+    }
+    settings = Settings(**chosen)
+    if settings.store.startswith(("http://", "https://")):
+        return _remote(settings)
+    return _in_process(settings)
+
+
+def _remote(settings: Settings) -> Palio:
+    connection = Connection(settings.store, key=settings.key)
+    return Palio(
+        verbs=remote_verbs(connection),
+        _predict=connection.predict,
+        _closing=connection.close,
+        _trusted_types=settings.trusted_types,
+        _clock=_now,
+    )
+
+
+def _in_process(settings: Settings) -> Palio:
+    store = _store(settings)
+    actor = Identity(settings.actor or _user(), Role.ADMIN)
+    server = LocalServer(_engine(store, settings))
+    return Palio(
+        verbs=_verbs(store, settings, actor),
+        _predict=server.predict,
+        _closing=store.close,
+        _trusted_types=settings.trusted_types,
+        _clock=_now,
+    )
+
+
+def version() -> str:
+    """Return Palio's version."""
+    return palio.__version__
+
+
+def settings(
+    *, store: str | None = None, host: str | None = None, port: int | None = None
+) -> Settings:
+    """Return the settings of the environment, with what was given instead."""
+    given: dict[str, Any] = {"store": store, "host": host, "port": port}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def upgrade(store: str | None = None) -> str:
+    """Take a store's schema to the one this Palio works with, and return its revision."""
+    return schema.upgrade(engine_for(settings(store=store).store))
+
+
+def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
+    """Return the ASGI application on the store that the settings name.
+
+    Parameters
+    ----------
+    settings
+        Which store, where files lie, and the limits.
+    on_ready
+        Called when the models are loaded and requests can be answered.
+    """
+    from palio.http.app import create_app
+
+    store = _store(settings)
+    nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
+    return create_app(
+        _verbs(store, settings, nobody),
+        TickServer(_engine(store, settings)),
+        version=version(),
+        body_limit_bytes=settings.body_limit_bytes,
+        upload_limit_bytes=settings.upload_limit_bytes,
+        on_ready=on_ready,
+        on_stop=store.close,
+    )
+
+
+def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until interrupted; without any key only on this machine.
+
+    Parameters
+    ----------
+    settings
+        Where to bind, and on which store; port 0 takes a free one.
+    on_ready
+        Called with the address once requests are answered.
+
+    Raises
+    ------
+    Refused
+        If the address can be reached from elsewhere and no key is configured, or is taken.
+    """
+    import uvicorn
+
+    with connect(settings.store, artifacts=settings.artifacts_url()) as palio:
+        if settings.host not in _LOOPBACK and not palio.keys.configured():
+            raise Refused(
+                f"no API key is configured, so the server answers on this machine only and not "
+                f"on {settings.host}; make a key first: palio keys create NAME --role admin",
+                host=settings.host,
+            )
+    with _bound(settings.host, settings.port) as listening:
+        host, port = listening.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        app = application(settings, on_ready=lambda: on_ready(address))
+        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as failed:
+        raise Refused(
+            f"{host}:{port} cannot be bound: {failed.strerror}; choose another with --port, "
+            "0 for a free one",
+            host=host,
+            port=port,
+        ) from failed
+    # asyncio does so only for sockets that say they are TCP, and answers would wait 40 ms
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _verbs(store: SqlStore, settings: Settings, actor: Identity) -> Verbs:
+    artifacts = FsspecArtifactStore(settings.artifacts_url())
+    return Verbs(
+        models=Models(store=store, artifacts=artifacts, clock=_now, actor=actor),
+        endpoints=Endpoints(store=store, clock=_now, actor=actor),
+        experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor),
+        outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor),
+        keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
+        audit=Audit(store=store, actor=actor),
+    )
+
+
+def _store(settings: Settings) -> SqlStore:
+    engine = engine_for(settings.store)
+    schema.prepare(engine)
+    return SqlStore(engine)
+
+
+def _engine(store: SqlStore, settings: Settings) -> Engine:
+    artifacts = FsspecArtifactStore(settings.artifacts_url())
+    loader = ArtifactLoader(artifacts, trusted_types=settings.trusted_types)
+    return Engine(store, loader, _now, _id)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _id(prefix: str) -> str:
+    return prefix + secrets.token_hex(12)

@@ -1,0 +1,148 @@
+"""Servers in process: one for a caller that waits, one for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from palio.delivery.domain import Answer, Choice, PredictRequest
+from palio.errors import NotFound, Overloaded, PalioError
+from palio.experiments.events import Prediction
+from palio.serving.engine import Engine, Job, told
+
+__all__ = ["LocalServer", "TickServer"]
+
+_LOG = logging.getLogger(__name__)
+_QUEUE = 4_096  # requests that may wait; beyond it the answer is 429
+_TICK_ROWS = 8_192  # rows that go through a model together at most
+_LOOK_S = 0.1  # how often this process's own changes are looked for
+_ASK_S = 0.5  # how often the store is asked for those of others
+
+
+class LocalServer:
+    """Answers one request at a time, for Python callers in process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ask_at = 0.0
+
+    def predict(self, request: PredictRequest) -> Answer:
+        """Route, check, predict, record."""
+        self._refresh()
+        chosen = self._engine.choose(request)
+        loaded = self._engine.loaded(chosen[2]) or self._engine.load(chosen[2])
+        job = self._engine.admit(request, chosen, loaded)
+        predictions = self._engine.answer([job])
+        self._engine.record(predictions)
+        return told(job, predictions[0])
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        ask = now >= self._ask_at
+        if ask:
+            self._ask_at = now + _ASK_S
+        self._engine.refresh(ask_store=ask)
+
+
+class TickServer:
+    """Answers for an event loop: whatever waits when the models become free is one batch.
+
+    There is no timer, so idle traffic pays nothing. A tick's predictions are committed to the
+    event log together, before any of its answers leaves.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: deque[tuple[Job, asyncio.Future[Prediction]]] = deque()
+        self._promised: set[asyncio.Future[Prediction]] = set()
+        self._filled = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="palio-predict")
+
+    async def start(self) -> None:
+        """Load what the routes need, and begin to answer."""
+        await asyncio.to_thread(self._engine.refresh)
+        self._tasks = [asyncio.create_task(self._answer()), asyncio.create_task(self._follow())]
+
+    async def stop(self) -> None:
+        """Answer what waits, then end."""
+        await asyncio.gather(*self._promised, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(self._pool.shutdown)
+
+    async def predict(self, request: PredictRequest) -> Answer:
+        """Route, check, wait for the tick's models and its commit."""
+        chosen = await self._choose(request)
+        loaded = self._engine.loaded(chosen[2])
+        if loaded is None:
+            loaded = await asyncio.to_thread(self._engine.load, chosen[2])
+        job = self._engine.admit(request, chosen, loaded)
+        if len(self._waiting) >= _QUEUE:
+            raise Overloaded(f"{_QUEUE} requests are waiting; try again in a second")
+        promise: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._promised.add(promise)
+        promise.add_done_callback(self._promised.discard)
+        self._waiting.append((job, promise))
+        self._filled.set()
+        return told(job, await promise)
+
+    async def _choose(self, request: PredictRequest) -> tuple[str, str, Choice]:
+        try:
+            return self._engine.choose(request)
+        except NotFound:
+            if not self._engine.is_behind:
+                raise
+        await asyncio.to_thread(self._engine.refresh, ask_store=False)
+        return self._engine.choose(request)  # whoever made an endpoint can call it at once
+
+    async def _answer(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._filled.wait()
+            tick = self._take()
+            try:
+                predictions = await loop.run_in_executor(
+                    self._pool, self._work, [job for job, _ in tick]
+                )
+            except Exception as failed:  # noqa: BLE001 - every caller of the tick is told
+                for _, promise in tick:
+                    if not promise.done():
+                        promise.set_exception(failed)
+                continue
+            for (_, promise), prediction in zip(tick, predictions, strict=True):
+                if not promise.done():
+                    promise.set_result(prediction)
+
+    def _work(self, jobs: list[Job]) -> list[Prediction]:
+        predictions = self._engine.answer(jobs)
+        self._engine.record(predictions)
+        return predictions
+
+    def _take(self) -> list[tuple[Job, asyncio.Future[Prediction]]]:
+        tick, rows = [], 0
+        while self._waiting and rows < _TICK_ROWS:
+            tick.append(self._waiting.popleft())
+            rows += len(tick[-1][0].rows)
+        if not self._waiting:
+            self._filled.clear()
+        return tick
+
+    async def _follow(self) -> None:
+        """Keep the snapshot up to date; a store that does not answer leaves the last one."""
+        looks = 0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            looks += 1
+            ask = looks % round(_ASK_S / _LOOK_S) == 0
+            try:
+                await asyncio.to_thread(self._engine.refresh, ask_store=ask)
+            except PalioError as error:
+                _LOG.warning("routes stay as they were: %s", error)

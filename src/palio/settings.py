@@ -1,0 +1,49 @@
+"""Settings, from the environment (``PALIO_…``) and a file ``.env``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; each field is read from ``PALIO_`` and its name."""
+
+    model_config = SettingsConfigDict(env_prefix="PALIO_", env_file=".env", extra="ignore")
+
+    store: str = Field(
+        default="palio.db",
+        description="Path of a SQLite file, or postgresql://…; for the client also http(s)://…",
+    )
+    artifacts: str | None = Field(
+        default=None,
+        description="Folder or URL for the files of versions; beside a SQLite file by default",
+    )
+    key: str | None = Field(default=None, description="API key that the client sends")
+    actor: str | None = Field(
+        default=None, description="Who acts in process, for the audit log; the user by default"
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the server binds to")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port that the server binds to")
+    body_limit_bytes: int = Field(
+        default=8 << 20, ge=1_024, description="Largest body of a request"
+    )
+    upload_limit_bytes: int = Field(
+        default=1 << 30, ge=1_024, description="Largest body of the registration of a version"
+    )
+    trusted_types: tuple[str, ...] = Field(
+        default=(),
+        description="Types in scikit-learn files to trust beside Palio's own list, as JSON list",
+    )
+
+    def artifacts_url(self) -> str:
+        """Return where the files of versions lie."""
+        if self.artifacts is not None:
+            return self.artifacts
+        if "://" in self.store:
+            return "palio-artifacts"
+        return str(Path(self.store).with_name(f"{Path(self.store).stem}-artifacts"))

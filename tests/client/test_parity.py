@@ -1,0 +1,283 @@
+"""In process or over HTTP: the same verbs, the same parameters, the same answers and errors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from tests.e2e import servers
+
+import palio
+from palio.access.domain import Role, required_role
+from palio.client.remote import Connection, remote_verbs
+from palio.edge.routes import ROUTES
+from palio.edge.verbs import NOUNS
+from palio.errors import (
+    AlreadyExists,
+    Conflict,
+    IllegalTransition,
+    InvalidInput,
+    InvalidOutcome,
+    InvalidRows,
+    InvalidWeights,
+    NotFound,
+    PalioError,
+    StoreUnavailable,
+    TooLarge,
+)
+from palio.experiments.domain import ExperimentDraft, Metrics, Variant
+from palio.experiments.events import OutcomeDraft
+from palio.registry.lifecycle import Lifecycle
+
+OWN_WAY = {("models", "register"), ("outcomes", "record")}  # their bodies are not parameters
+VERBS = [
+    (noun, name)
+    for noun, kind in NOUNS.items()
+    for name, member in inspect.getmembers(kind, inspect.isfunction)
+    if not name.startswith("_") and hasattr(member, "required_role")
+]
+
+
+def test_every_public_verb_says_who_may() -> None:
+    unmarked = {
+        (noun, name)
+        for noun, kind in NOUNS.items()
+        for name, _ in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_") and (noun, name) not in VERBS
+    }
+    assert unmarked == {("keys", "authenticate"), ("keys", "configured")}  # what the door asks
+
+
+def test_every_verb_has_one_address() -> None:
+    routed = [(route.noun, route.verb) for route in ROUTES]
+    assert sorted([*routed, *OWN_WAY]) == sorted(VERBS)
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+
+
+def test_every_address_belongs_to_its_verb() -> None:
+    for route in ROUTES:
+        assert route.in_path <= route.parameters.keys(), route
+        assert route.role is required_role(route.function)
+        if route.method in ("GET", "DELETE"):  # a query holds plain values only
+            assert not route.has_body
+        reading = route.role is Role.VIEWER or route.verb == "list"
+        assert (route.method == "GET") <= reading, route
+
+
+@pytest.fixture
+def unreachable() -> Iterator[Connection]:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody is there", request=request)
+
+    connection = Connection("http://palio.example", transport=httpx.MockTransport(refuse))
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(("noun", "verb"), VERBS)
+def test_parameters_are_those_of_the_verb(unreachable: Connection, noun: str, verb: str) -> None:
+    remote = getattr(getattr(remote_verbs(unreachable), noun), verb)
+    local = inspect.signature(getattr(NOUNS[noun], verb))
+    wanted = [name for name in local.parameters if name != "self"]
+    with pytest.raises(TypeError):
+        remote(*range(len(wanted) + 1))
+    with pytest.raises(TypeError):
+        remote(**dict.fromkeys(wanted, "m:v"), nonsense=1)
+    needed = [name for name in wanted if local.parameters[name].default is inspect.Parameter.empty]
+    for name in needed:
+        with pytest.raises(TypeError):
+            remote(**{other: "m:v" for other in needed if other != name})
+    if (noun, verb) not in OWN_WAY:
+        with pytest.raises(StoreUnavailable):  # it got as far as the network
+            remote(**dict.fromkeys(needed, "m:v"))
+
+
+def test_nouns_have_no_more_and_no_fewer_verbs(unreachable: Connection) -> None:
+    remote = remote_verbs(unreachable)
+    for noun in NOUNS:
+        found = {name for name in vars(getattr(remote, noun)) if not name.startswith("_")}
+        assert found == {verb for its, verb in VERBS if its == noun}
+        assert noun in repr(getattr(remote, noun))
+
+
+LIFECYCLE = Lifecycle(
+    name="short",
+    initial="made",
+    production="live",
+    retired="gone",
+    transitions={"made": ("live",), "live": ("gone",), "gone": ("live",)},
+)
+DESIGN = ExperimentDraft(
+    key="e",
+    endpoint="credit",
+    variants=(Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5)),
+    metrics=Metrics(goal="brier", guardrails=("error", "revenue:higher")),
+    hypothesis="ü",
+)
+Step = Callable[[palio.Palio], Any]
+
+
+def labels(opened: palio.Palio, count: int) -> Any:
+    drafts = [OutcomeDraft(request_id=f"r{n}", value=n % 2) for n in range(count)]
+    return opened.outcomes.record([*drafts, OutcomeDraft(unit="u1", name="revenue", value=2.5)])
+
+
+def predict(opened: palio.Palio, number: int) -> Any:
+    rows = [[number, 1, 0]]
+    return opened.predict("credit", rows, unit=f"u{number}", request_id=f"r{number}").classes
+
+
+STORY: list[Step] = [
+    lambda p: p.models.list(),
+    lambda p: p.models.declare_lifecycle(LIFECYCLE),
+    lambda p: p.models.create("other", "a description", lifecycle="short"),
+    lambda p: p.models.lifecycle("other"),
+    lambda p: p.models.get("credit"),
+    lambda p: p.models.versions("credit"),
+    lambda p: p.models.version("credit@champion"),
+    lambda p: p.models.version("models:/credit/v2"),
+    lambda p: p.models.version("models:/credit@champion"),
+    lambda p: p.models.move("credit:v2", "testing", reason="try it"),
+    lambda p: p.models.promote("credit:v2", expected="v1", former_to="deprecated", reason="r"),
+    lambda p: p.models.aliases("credit"),
+    lambda p: p.models.rollback("credit", "back"),
+    lambda p: p.models.set_alias("credit", "next", "v2", expected="", reason="soon"),
+    lambda p: p.models.history("credit"),
+    lambda p: p.models.history("credit", "next"),
+    lambda p: p.models.history("credit", alias="none"),
+    lambda p: p.endpoints.create("second", "credit", description="another"),
+    lambda p: p.endpoints.list(),
+    lambda p: p.endpoints.get("credit"),
+    lambda p: p.endpoints.override("credit", "v2", reason="now"),
+    lambda p: p.endpoints.clear("credit"),
+    lambda p: p.predict("credit", [[1, 2, 3]], request_id="alone", unit="u"),
+    lambda p: p.predict("credit", [[1, 2, 3], [0, 0, 0]], request_id="v", version="v2"),
+    lambda p: p.experiments.draft(DESIGN),
+    lambda p: p.experiments.list(),
+    lambda p: p.experiments.list("second"),
+    lambda p: p.experiments.start("e"),
+    lambda p: p.experiments.get("e"),
+    lambda p: wait_for(p, "e"),
+    lambda p: [predict(p, number) for number in range(9)],
+    lambda p: labels(p, 12),
+    lambda p: labels(p, 12),
+    lambda p: p.experiments.analyze("e").decision.kind,
+    lambda p: p.experiments.verify("e").differences,
+    lambda p: [look.variant for look in p.experiments.looks("e")],
+    lambda p: p.experiments.pause("e", reason="lunch"),
+    lambda p: p.experiments.resume("e"),
+    lambda p: p.experiments.stop("e", "enough"),
+    lambda p: p.experiments.record("e").experiment,
+    lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,
+    lambda p: p.keys.list(),
+    lambda p: p.keys.revoke(p.keys.list()[0].id),
+    lambda p: [(e.action, e.subject, e.reason) for e in p.audit.list()],
+    lambda p: [e.seq for e in p.audit.list(after=3, limit=2)],
+    lambda p: p.audit.verify(),
+]  # fmt: skip
+WRONG: list[tuple[type[PalioError], Step]] = [
+    (NotFound, lambda p: p.models.get("nothing")),
+    (NotFound, lambda p: p.models.version("credit:v9")),
+    (NotFound, lambda p: p.models.version("credit@nobody")),
+    (NotFound, lambda p: p.keys.revoke("key_nothing")),
+    (NotFound, lambda p: p.predict("nothing", [[1]])),
+    (NotFound, lambda p: p.experiments.record("nothing")),
+    (InvalidInput, lambda p: p.models.version("credit")),
+    (InvalidInput, lambda p: p.models.create("a b")),
+    (InvalidInput, lambda p: p.models.move("credit:v1", "nowhere")),
+    (InvalidInput, lambda p: p.experiments.stop("e", " ")),
+    (InvalidInput, lambda p: p.keys.create("k", expires_in_days=0.0)),
+    (InvalidInput, lambda p: p.predict("credit", [[0, 0, 0]] * 10_001)),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], unit="")),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], request_id="r" * 257)),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], unit="a\0b")),
+    (InvalidRows, lambda p: p.predict("credit", [])),
+    (InvalidRows, lambda p: p.predict("credit", [{"x0": 1}])),
+    (InvalidRows, lambda p: p.predict("credit", [[1, "a", 3]])),
+    (InvalidOutcome, lambda p: p.outcomes.record([])),
+    (InvalidOutcome, lambda p: p.outcomes.record([OutcomeDraft(value=1)])),
+    (InvalidOutcome, lambda p: p.outcomes.record([OutcomeDraft(request_id="", value=1)])),
+    (TooLarge, lambda p: p.outcomes.record([OutcomeDraft(unit="u", name="x", value=1)] * 10_001)),
+    (AlreadyExists, lambda p: p.models.create("credit")),
+    (AlreadyExists, lambda p: p.endpoints.create("credit", "credit")),
+    (Conflict, lambda p: p.models.promote("credit:v1")),
+    (Conflict, lambda p: p.models.promote("credit:v2", expected="v7")),
+    (Conflict, lambda p: p.models.set_alias("credit", "champion", "v2")),
+    (Conflict, lambda p: p.models.rollback("credit")),
+    (Conflict, lambda p: p.endpoints.clear("credit")),
+    (IllegalTransition, lambda p: p.models.move("credit:v1", "testing")),
+    (InvalidWeights, lambda p: p.experiments.draft(servers.design("w", variants=UNEVEN))),
+    (NotFound, lambda p: p.experiments.draft(servers.design("w", endpoint="nothing"))),
+]  # fmt: skip
+UNEVEN = (Variant("a", "v1", 0.45), Variant("b", "v2", 0.5))
+
+
+def wait_for(opened: palio.Palio, experiment: str) -> bool:
+    """Ask until the server has seen that the experiment runs."""
+    until = 200
+    while opened.predict("credit", [[1, 2, 3]]).experiment != experiment and until:
+        until -= 1
+    return until > 0
+
+
+@contextmanager
+def backend(kind: str, world_files: Path, folder: Path) -> Iterator[palio.Palio]:
+    shutil.copytree(world_files, folder)
+    store = str(folder / "palio.db")
+    if kind == "in process":
+        with palio.connect(store, actor="local") as opened:
+            yield opened
+    else:
+        with servers.serving(store) as address, palio.connect(address) as opened:
+            yield opened
+
+
+def normal(answer: Any) -> Any:
+    """Return an answer as JSON without what differs between two runs: times and made-up ids."""
+    text = msgspec.json.encode(answer, order="sorted").decode()
+    text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', '"WHEN"', text)
+    return re.sub(r'"(key|salt|req|out)_[0-9a-f]{24}"', r'"\1"', text)
+
+
+def test_a_story_goes_the_same_way(world_files: Path, tmp_path: Path) -> None:
+    told: dict[str, list[Any]] = {}
+    for kind in ("in process", "over HTTP"):
+        with backend(kind, world_files, tmp_path / kind.replace(" ", "-")) as opened:
+            told[kind] = [(type(a := step(opened)), normal(a)) for step in STORY]
+    for number, (here, there) in enumerate(zip(*told.values(), strict=True)):
+        assert here == there, f"step {number}"
+
+
+def test_every_verb_is_in_the_story() -> None:
+    called = {name for step in STORY for name in names_in(step.__code__)}
+    assert {verb for _, verb in VERBS} - called == {"complete", "ship", "register"}
+
+
+def names_in(code: Any) -> set[str]:
+    inner = [names_in(one) for one in code.co_consts if inspect.iscode(one)]
+    own = set(code.co_names) | ({"record"} if "labels" in code.co_names else set())
+    return own.union(*inner)
+
+
+def test_errors_are_the_same(world_files: Path, tmp_path: Path) -> None:
+    told: dict[str, list[Any]] = {}
+    for kind in ("in process", "over HTTP"):
+        with backend(kind, world_files, tmp_path / kind.replace(" ", "-")) as opened:
+            told[kind] = [failure(step, opened) for _, step in WRONG]
+    for (kind_of_error, _), here, there in zip(WRONG, *told.values(), strict=True):
+        assert here == there
+        assert here[0] is kind_of_error, here
+
+
+def failure(step: Step, opened: palio.Palio) -> tuple[type[PalioError], str, str]:
+    with pytest.raises(PalioError) as caught:
+        step(opened)
+    return type(caught.value), caught.value.message, normal(caught.value.details)
