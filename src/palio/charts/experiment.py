@@ -14,10 +14,11 @@ from palio.charts.theme import ACCENT, HARM, INK, MUTED, SERIES, Drawing, chart_
 __all__ = ["Look", "Traffic", "interval_over_time", "traffic_over_time"]
 
 _WIDTH_PX, _HEIGHT_PX = 680, 320
-# the day at midnight, the hour between
+# the day at midnight, the hour between, the second where it is not full
 _MOMENT = (
     "utchours(datum.value) + utcminutes(datum.value) === 0"
-    " ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')"
+    " ? utcFormat(datum.value, '%d %b')"
+    " : utcFormat(datum.value, utcseconds(datum.value) === 0 ? '%H:%M' : '%H:%M:%S')"
 )
 _SETTLED_SHARE = 0.1  # the first looks may be far off the chart
 _SHIPPED, _STOPPED = "ship", {"rollback", "invalid"}

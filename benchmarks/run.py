@@ -1,0 +1,49 @@
+"""All benchmarks, one table: each row a ratio against a limit measured in the same run.
+
+make bench                              every row
+make bench ARGS="predict assignment"    some of them
+make bench ARGS="--json"                for programs
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import bench_analysis
+import bench_assignment
+import bench_predict
+import bench_recording
+
+BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
+    "assignment": bench_assignment.rows,
+    "predict": bench_predict.rows,
+    "recording": bench_recording.rows,
+    "analysis": bench_analysis.rows,
+}
+
+
+def main() -> None:
+    """Run what was asked for and print the table."""
+    asked = [word for word in sys.argv[1:] if not word.startswith("--")] or list(BENCHES)
+    rows = []
+    for name in asked:
+        print(f"measuring {name} …", file=sys.stderr)
+        rows += BENCHES[name]()
+    if "--json" in sys.argv:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'what':<44}{'ours':>14}{'limit':>14}{'ratio':>9}  target")
+    for row in rows:
+        print(
+            f"{row['what']:<44}{row['ours']:>14,.1f}{row['limit']:>14,.1f}"
+            f"{row['ratio']:>9.2f}  {row['target']}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data and settings to try Palio with, all of them made up."""
