@@ -320,7 +320,7 @@ def test_a_broken_chain_ends_with_one(cli: Cli, home: str) -> None:
     assert (code, json.loads(out)["broken"]["seq"]) == (1, 2)
 
 
-DEEP = "[" * 3_000 + "]" * 3_000
+DEEP = "[" * 50_000 + "]" * 50_000
 
 
 @pytest.mark.parametrize(

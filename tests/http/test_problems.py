@@ -35,9 +35,9 @@ BODIES = {  # what no route can read
     "a string": b'"rows"',
     "null": b"null",
     "a list of lists": b"[[[]]]",
-    "deep": b"[" * 2_000 + b"]" * 2_000,
-    "deep inside": b'{"rows": ' + b"[" * 2_000 + b"]" * 2_000 + b"}",
-    "deep objects": b'{"value": ' + b'{"a":' * 600 + b"1" + b"}" * 600 + b"}",
+    "deep": b"[" * 50_000 + b"]" * 50_000,
+    "deep inside": b'{"rows": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "deep objects": b'{"value": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
     "large integer": b'{"value": ' + b"9" * 3_000 + b', "request_id": "r", "name": 1}',
     "huge exponent": b'{"rows": [[1e999, 0, 0]], "value": 1e999, "request_id": "r"}',
     "unknown field": b'{"rows": [[1, 2, 3]], "extra": 1, "request_id": "r", "value": 1}',
@@ -289,6 +289,9 @@ class BrokenServer:
 
     async def start(self) -> None:
         """Do nothing."""
+
+    def catch_up(self) -> None:
+        pass
 
     async def stop(self) -> None:
         """Do nothing."""

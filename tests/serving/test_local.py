@@ -264,11 +264,12 @@ def test_a_version_by_name_is_loaded_without_stopping_others(house: House) -> No
     play(house, story)
 
 
-def test_a_new_endpoint_answers_at_once(house: House) -> None:
+def test_a_new_endpoint_answers_once_caught_up(house: House) -> None:
     async def story(server: TickServer) -> None:
         with pytest.raises(NotFound):
             await server.predict(PredictRequest(endpoint="new", rows=[[1]]))
         house.endpoints.create("new", "m")
+        await asyncio.to_thread(server.catch_up)
         answer = await server.predict(PredictRequest(endpoint="new", rows=[[1]]))
         assert answer.predictions == [2]
 

@@ -43,6 +43,13 @@ class AsyncServer(Protocol):
         """Answer what waits, then end."""
         ...
 
+    def catch_up(self) -> None:
+        """Serve by what this process has changed; from any thread but the event loop's.
+
+        When it returns, requests that arrive are routed by the new state.
+        """
+        ...
+
     async def predict(self, request: PredictRequest) -> Answer:
         """Route, check, predict, record."""
         ...

@@ -62,7 +62,7 @@ def create_app(
         redoc_url=None,
     )
     app.include_router(intake_router(verbs_of_caller))
-    app.include_router(native_router(verbs_of_caller))
+    app.include_router(native_router(verbs_of_caller, server.catch_up))
     _add_health(app, verbs)
     _add_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

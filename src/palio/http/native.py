@@ -19,19 +19,23 @@ from palio.http.fields import unknown_field
 __all__ = ["native_router"]
 
 
-def native_router(verbs_of_caller: Callable[..., Verbs]) -> APIRouter:
+def native_router(
+    verbs_of_caller: Callable[..., Verbs], after_change: Callable[[], None]
+) -> APIRouter:
     """Return a router with one path operation per row of the table.
 
     Parameters
     ----------
     verbs_of_caller
         A FastAPI dependency that authenticates and returns the verbs in the caller's name.
+    after_change
+        Called when a verb may have changed something, before its answer leaves.
     """
     router = APIRouter()
     for route in ROUTES:
         router.add_api_route(
             route.path,
-            _operation(route, verbs_of_caller),
+            _operation(route, verbs_of_caller, after_change),
             methods=[route.method],
             name=f"{route.noun}.{route.verb}",
             operation_id=f"{route.noun}_{route.verb}",
@@ -43,7 +47,9 @@ def native_router(verbs_of_caller: Callable[..., Verbs]) -> APIRouter:
     return router
 
 
-def _operation(route: Route, verbs_of_caller: Callable[..., Verbs]) -> Callable[..., Response]:
+def _operation(
+    route: Route, verbs_of_caller: Callable[..., Verbs], after_change: Callable[[], None]
+) -> Callable[..., Response]:
     """Return a function with the parameters of a verb, for FastAPI to read and call."""
 
     def operate(**given: Any) -> Response:
@@ -52,7 +58,10 @@ def _operation(route: Route, verbs_of_caller: Callable[..., Verbs]) -> Callable[
         if body is not None:
             given |= _unpacked(route, body)
         verb = getattr(getattr(verbs, route.noun), route.verb)
-        return json_answer(verb(**given))
+        answer = verb(**given)
+        if route.method != "GET":
+            after_change()
+        return json_answer(answer)
 
     parameters = [
         _parameter(name, parameter.annotation, parameter.default)

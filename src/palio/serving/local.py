@@ -9,8 +9,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from palio.delivery.domain import Answer, Choice, PredictRequest
-from palio.errors import NotFound, Overloaded, PalioError
+from palio.delivery.domain import Answer, PredictRequest
+from palio.errors import Overloaded, PalioError
 from palio.experiments.events import Prediction
 from palio.serving.engine import Engine, Job, told
 
@@ -78,9 +78,13 @@ class TickServer:
                 await task
         await asyncio.to_thread(self._pool.shutdown)
 
+    def catch_up(self) -> None:
+        """Serve by what this process has changed."""
+        self._refresh(ask_store=False)
+
     async def predict(self, request: PredictRequest) -> Answer:
         """Route, check, wait for the tick's models and its commit."""
-        chosen = await self._choose(request)
+        chosen = self._engine.choose(request)
         loaded = self._engine.loaded(chosen[2])
         if loaded is None:
             loaded = await asyncio.to_thread(self._engine.load, chosen[2])
@@ -93,15 +97,6 @@ class TickServer:
         self._waiting.append((job, promise))
         self._filled.set()
         return told(job, await promise)
-
-    async def _choose(self, request: PredictRequest) -> tuple[str, str, Choice]:
-        try:
-            return self._engine.choose(request)
-        except NotFound:
-            if not self._engine.is_behind:
-                raise
-        await asyncio.to_thread(self._engine.refresh, ask_store=False)
-        return self._engine.choose(request)  # whoever made an endpoint can call it at once
 
     async def _answer(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,7 +137,10 @@ class TickServer:
             await asyncio.sleep(_LOOK_S)
             looks += 1
             ask = looks % round(_ASK_S / _LOOK_S) == 0
-            try:
-                await asyncio.to_thread(self._engine.refresh, ask_store=ask)
-            except PalioError as error:
-                _LOG.warning("routes stay as they were: %s", error)
+            await asyncio.to_thread(self._refresh, ask_store=ask)
+
+    def _refresh(self, *, ask_store: bool) -> None:
+        try:
+            self._engine.refresh(ask_store=ask_store)
+        except PalioError as error:
+            _LOG.warning("routes stay as they were: %s", error)
