@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from palio.errors import (
     AlreadyExists,
+    Conflict,
     InvalidInput,
     MissingExtra,
     PalioError,
@@ -225,3 +226,14 @@ def test_any_name_of_a_file(tmp_path: Path, name: str) -> None:
     prepare(engine)
     engine.dispose()
     assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_record_that_names_nothing_is_refused(sql_store: SqlStore) -> None:
+    version = RECORDS["versions"][0]
+    refused = {"match": "names another that is not there"}
+    with pytest.raises(Conflict, **refused), sql_store.write() as unit:
+        unit.versions.add(version)
+    with pytest.raises(Conflict, **refused), sql_store.write() as unit:
+        unit.cursors.put_many(RECORDS["cursors"])
+    with sql_store.read() as unit:
+        assert list(unit.versions.find()) == list(unit.cursors.find()) == []

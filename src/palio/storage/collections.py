@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from palio.errors import AlreadyExists
 
-__all__ = ["SqlCollection", "chunks"]
+__all__ = ["SqlCollection", "chunks", "names_nothing"]
 
 T = TypeVar("T")
 _CHUNK = 500  # values in one IN list
@@ -73,6 +73,8 @@ class SqlCollection(Generic[T]):
         try:
             self._connection.execute(self._table.insert(), self._row(record))
         except IntegrityError as taken:
+            if names_nothing(taken):
+                raise
             key = ", ".join(str(getattr(record, column.name)) for column in self._key)
             raise AlreadyExists(
                 f"{self._table.name} has {key} already", kind=self._table.name, name=key
@@ -100,6 +102,12 @@ class SqlCollection(Generic[T]):
 
     def _read(self, row: Iterable[Any]) -> T:
         return msgspec.convert(dict(zip(self._fields, row, strict=True)), type=self._record)
+
+
+def names_nothing(error: IntegrityError) -> bool:
+    """Tell whether a record was refused because one that it names does not exist."""
+    told = (getattr(error.orig, "sqlite_errorname", None), getattr(error.orig, "sqlstate", None))
+    return told[0] == "SQLITE_CONSTRAINT_FOREIGNKEY" or told[1] == "23503"
 
 
 def key_of(table: Table) -> list[Column[Any]]:

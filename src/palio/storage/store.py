@@ -15,6 +15,7 @@ from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    IntegrityError,
     NoSuchModuleError,
     StatementError,
 )
@@ -22,14 +23,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from palio.access.domain import ApiKey
 from palio.delivery.domain import Endpoint
-from palio.errors import InvalidInput, MissingExtra, StoreUnavailable
+from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
 from palio.registry.domain import AliasMove, Model, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
-from palio.storage.collections import SqlCollection
+from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
 
 __all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
@@ -180,6 +181,8 @@ def translated_errors() -> Iterator[None]:
     except (DataError, UnicodeEncodeError, OverflowError) as unfit:
         raise _unfit(unfit) from unfit
     except (DBAPIError, PoolTimeout) as failed:
+        if isinstance(failed, IntegrityError) and names_nothing(failed):
+            raise Conflict("a record names another that is not there; look again") from failed
         raise StoreUnavailable(
             f"the store did not answer: {_said(failed)}; check PALIO_STORE and try again"
         ) from failed

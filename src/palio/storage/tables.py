@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import SchemaItem
 from typing_extensions import override
 
 __all__ = ["audit_entries", "audit_head", "events", "metadata"]
@@ -29,6 +31,7 @@ metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
     }
 )
@@ -99,16 +102,22 @@ def _real(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, Float(53), nullable=null)
 
 
-def _listed(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+def _refers(**fields: str) -> ForeignKeyConstraint:
+    """Return the rule that fields name a record that exists: ``model="models.name"``."""
+    return ForeignKeyConstraint(list(fields), list(fields.values()))
+
+
+def _listed(name: str, key: tuple[str, ...], *columns: SchemaItem) -> Table:
     """Return a table that keeps the order of arrival beside its unique key."""
     added = Column("added", _SERIAL, primary_key=True, autoincrement=True)
     return Table(name, metadata, added, *columns, UniqueConstraint(*key))
 
 
-def _keyed(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+def _keyed(name: str, key: tuple[str, ...], *columns: SchemaItem) -> Table:
     """Return a table in the order of its key: for what is written often."""
     for column in columns:
-        column.primary_key = column.name in key
+        if isinstance(column, Column):
+            column.primary_key = column.name in key
     return Table(name, metadata, *columns)
 
 
@@ -159,6 +168,7 @@ versions = _listed(
     _time("created_at"),
     _word("created_by"),
     _word("approved_by", null=True),
+    _refers(model="models.name"),
 )
 alias_moves = _listed(
     "alias_moves",
@@ -172,6 +182,7 @@ alias_moves = _listed(
     _time("at"),
     _word("actor"),
     _word("reason"),
+    _refers(model="versions.model", version="versions.version"),
 )
 endpoints = _listed(
     "endpoints",
@@ -182,6 +193,7 @@ endpoints = _listed(
     _word("created_by"),
     _word("description"),
     _word("override", null=True),
+    _refers(model="models.name"),
 )
 experiments = _listed(
     "experiments",
@@ -200,6 +212,7 @@ experiments = _listed(
     _word("frozen", null=True),
     _word("winner", null=True),
     _word("reason"),
+    _refers(model="models.name"),
 )
 crossings = _listed(
     "crossings",
@@ -210,6 +223,7 @@ crossings = _listed(
     _word("verdict"),
     _time("at"),
     _count("watermark"),
+    _refers(experiment="experiments.key"),
 )
 looks = _listed(
     "looks",
@@ -229,6 +243,7 @@ looks = _listed(
     _real("p_value"),
     _word("decision"),
     _json("counts"),
+    _refers(experiment="experiments.key"),
 )
 records = _listed(
     "records",
@@ -237,8 +252,15 @@ records = _listed(
     _time("at"),
     _word("digest"),
     _json("report"),
+    _refers(experiment="experiments.key"),
 )
-cursors = _keyed("cursors", ("experiment",), _word("experiment"), _count("seq"))
+cursors = _keyed(
+    "cursors",
+    ("experiment",),
+    _word("experiment"),
+    _count("seq"),
+    _refers(experiment="experiments.key"),
+)
 unit_values = _keyed(
     "unit_values",
     ("experiment", "epoch", "unit"),
@@ -259,6 +281,7 @@ metric_sums = _keyed(
     _real("shift"),
     _real("sum1"),
     _real("sum2"),
+    _refers(experiment="experiments.key"),
 )
 variant_counts = _keyed(
     "variant_counts",
@@ -272,6 +295,7 @@ variant_counts = _keyed(
     _count("labelled"),
     _count("outcomes"),
     _count("crossovers"),
+    _refers(experiment="experiments.key"),
 )
 audit_entries = Table(
     "audit_entries",

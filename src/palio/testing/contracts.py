@@ -38,6 +38,7 @@ from palio.testing.steps import (
     places,
     plain_change,
     put,
+    put_parents,
 )
 
 __all__ = ["StoreContract"]
@@ -130,6 +131,7 @@ class _CollectionContract:
         """Adding under a taken key raises, and what was there stays."""
         record = RECORDS[name][0]
         with store.write() as unit:
+            put_parents(unit, name)
             collection(unit, name).add(record)
         with pytest.raises(AlreadyExists), store.write() as unit:
             collection(unit, name).add(record)

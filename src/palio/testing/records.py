@@ -43,6 +43,7 @@ from palio.registry.signature import Feature, FeatureType, Signature, Task
 __all__ = [
     "KEYS",
     "ODD",
+    "PARENTS",
     "RECORDS",
     "UNORDERED",
     "WHEN",
@@ -230,7 +231,10 @@ _LIFECYCLE = Lifecycle(
 
 RECORDS: Mapping[str, Sequence[Any]] = {
     "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
-    "models": [Model("b", "standard", WHEN, "ann", ODD), Model("a", "own", WHEN, "bea")],
+    "models": [
+        Model("m", "standard", WHEN, "ann", ODD),
+        Model("credit-risk", "own", WHEN, "bea"),
+    ],
     "lifecycles": [_LIFECYCLE, replace(_LIFECYCLE, name="also")],
     "versions": [
         _VERSION,
@@ -287,7 +291,20 @@ RECORDS: Mapping[str, Sequence[Any]] = {
         Record(experiment="a", at=WHEN, digest="", report=replace(_REPORT, progress=None)),
     ],
 }
-"""At least two of each, and not in the order of their keys."""
+"""At least two of each, not in the order of their keys, and after the records they name."""
+
+PARENTS: Mapping[str, tuple[str, ...]] = {
+    "versions": ("models",),
+    "alias_moves": ("models", "versions"),
+    "endpoints": ("models",),
+    "experiments": ("models",),
+    **dict.fromkeys(
+        ("cursors", "unit_values", "metric_sums", "variant_counts", "crossings", "looks"),
+        ("models", "experiments"),
+    ),
+    "records": ("models", "experiments"),
+}
+"""The collections that a collection's records name records of."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "keys": ("id",),

@@ -14,7 +14,7 @@ from palio.experiments.events import LogEntry
 from palio.ports import Collection, Store
 from palio.registry.domain import AliasMove
 from palio.registry.service import Models
-from palio.testing.records import KEYS, ODD, WHEN, prediction
+from palio.testing.records import KEYS, ODD, PARENTS, RECORDS, WHEN, prediction
 
 __all__ = [
     "assert_chain",
@@ -27,13 +27,21 @@ __all__ = [
     "places",
     "plain_change",
     "put",
+    "put_parents",
 ]
 
 
 def put(store: Store[DeliveryUnit], name: str, records: Sequence[Any]) -> None:
-    """Write records in one unit."""
+    """Write records in one unit, after the records they name."""
     with store.write() as unit:
+        put_parents(unit, name)
         collection(unit, name).put_many(records)
+
+
+def put_parents(unit: DeliveryUnit, name: str) -> None:
+    """Write the records that those of a collection name."""
+    for parent in PARENTS.get(name, ()):
+        collection(unit, parent).put_many(RECORDS[parent])
 
 
 def key_of(name: str, record: Any) -> tuple[object, ...]:
