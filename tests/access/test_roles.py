@@ -25,7 +25,7 @@ NOUNS = {
     "models": Models,
     "outcomes": Outcomes,
 }
-OPEN = {"keys.authenticate", "keys.configured"}  # asked before anybody is known
+OPEN = {"keys.authenticate", "keys.configured", "keys.ring"}  # asked before anybody is known
 VERBS = {
     f"{noun}.{name}": verb
     for noun, service in NOUNS.items()

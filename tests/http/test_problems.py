@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.e2e.worlds import World, serve
 
-from palio.access.domain import Identity, Role
+from palio.access.domain import Identity, KeyRing, Role
 from palio.delivery.domain import Answer, PredictRequest
 from palio.edge.routes import ROUTES
 from palio.edge.verbs import NOUNS, Verbs
@@ -271,8 +271,8 @@ class Broken:
 
     actor: Identity
 
-    def configured(self) -> bool:
-        return False
+    def ring(self) -> KeyRing:
+        return KeyRing({})
 
     def __getattr__(self, _: str) -> Any:
         def verb(*_: object, **__: object) -> None:
@@ -289,6 +289,8 @@ class BrokenServer:
 
     async def start(self) -> None:
         """Do nothing."""
+
+    revision = 0
 
     def catch_up(self) -> None:
         pass

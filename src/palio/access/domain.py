@@ -6,14 +6,23 @@ import enum
 import functools
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from palio.errors import Forbidden
 
-__all__ = ["ApiKey", "Identity", "NewKey", "Role", "digest_of", "required_role", "requires"]
+__all__ = [
+    "ApiKey",
+    "Identity",
+    "KeyRing",
+    "NewKey",
+    "Role",
+    "digest_of",
+    "required_role",
+    "requires",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +77,28 @@ class ApiKey:
         """Tell whether ``secret`` opens this key at ``now``; compares in constant time."""
         alive = self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
         return hmac.compare_digest(self.digest, digest_of(secret)) and alive
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """All keys at one moment, by digest: tells who calls without asking the store."""
+
+    keys: Mapping[str, ApiKey]
+
+    @property
+    def configured(self) -> bool:
+        """Tell whether any key exists that was not revoked.
+
+        An expired key counts: time alone must not open a server to whoever can reach it.
+        """
+        return any(key.revoked_at is None for key in self.keys.values())
+
+    def identify(self, secret: str, now: datetime) -> Identity | None:
+        """Return whose key this is; ``None`` if it is unknown, revoked or expired."""
+        key = self.keys.get(digest_of(secret))
+        return (
+            Identity(key.name, key.role) if key is not None and key.admits(secret, now) else None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ class Server(Protocol):
 class AsyncServer(Protocol):
     """The same for an event loop: requests that wait together are answered together."""
 
+    @property
+    def revision(self) -> int:
+        """The revision of the state that requests are routed by; costs nothing to read."""
+        ...
+
     async def start(self) -> None:
         """Load what the routes need, and begin to answer."""
         ...

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import time
-from collections.abc import Mapping
-from threading import Lock
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from palio.access.domain import Identity, Role
+from palio.access.domain import Identity, KeyRing, Role
 from palio.access.service import Keys
 from palio.errors import Forbidden, PalioError, Unauthenticated
 from palio.http.answers import problem_answer
@@ -29,15 +27,14 @@ OPEN = frozenset(
 )
 """Paths that anybody may ask for."""
 
-_REMEMBERED_S = 1.0  # how long an answer about a key stays good: revoking takes effect within it
 _LOCAL = Identity("local", Role.ADMIN)
 
 
 class Door:
     """Lets a request in with the identity of its caller, or answers why not.
 
-    It stands before everything else, bodies included, so that no route can forget it. The store
-    is asked about a key once a second, not at every request.
+    It stands before everything else, bodies included, so that no route can forget it. Keys are
+    held in memory and read again when the state has changed, not at every request.
 
     Parameters
     ----------
@@ -45,14 +42,15 @@ class Door:
         What answers those who were let in.
     keys
         The verbs on keys.
+    revision
+        The revision of the state that this process knows of; costs nothing to ask.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, revision: Callable[[], int]) -> None:
         self._app = app
         self._keys = keys
-        self._lock = Lock()
-        self._known: dict[str, tuple[float, Identity]] = {}
-        self._keyless_until = 0.0
+        self._revision = revision
+        self._ring, self._ring_at = KeyRing({}), -1
         self._closed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,39 +64,32 @@ class Door:
         await self._app(scope, receive, send)
 
     async def _identified(self, scope: Scope) -> Identity:
+        await self._look_up()
         headers = Headers(scope=scope)
         secret = _key_in(headers)
         if secret is not None:
-            known = self._remembered(secret)
-            return await run_in_threadpool(self._asked, secret) if known is None else known
-        if time.monotonic() >= self._keyless_until and await run_in_threadpool(self._needs_key):
+            known = self._ring.identify(secret, self._keys.clock())
+            if known is not None:
+                return known
+            # another process may have made the key just now
+            return await run_in_threadpool(self._keys.authenticate, secret)
+        if self._closed:
             raise Unauthenticated(
                 "this server needs a key; send it as `X-API-Key: …` or `Authorization: Bearer …`"
             )
         _check_local(headers, scope.get("client"))
         return _LOCAL
 
-    def _remembered(self, secret: str) -> Identity | None:
-        known = self._known.get(secret)
-        return known[1] if known is not None and time.monotonic() < known[0] else None
+    async def _look_up(self) -> None:
+        """Read the keys again if the state has changed since.
 
-    def _asked(self, secret: str) -> Identity:
-        identity = self._keys.authenticate(secret)
-        now = time.monotonic()
-        with self._lock:
-            self._known = {
-                kept: answer for kept, answer in self._known.items() if now < answer[0]
-            } | {secret: (now + _REMEMBERED_S, identity)}
-        return identity
-
-    def _needs_key(self) -> bool:
-        """Tell whether keys exist; once they did, a server is never open again.
-
-        Otherwise the last key's expiry would hand the server to whoever can reach it.
+        Once there was a key, a server is never open again: revoking the last one must not hand
+        it to whoever can reach it.
         """
-        self._closed = self._closed or self._keys.configured()
-        self._keyless_until = 0.0 if self._closed else time.monotonic() + _REMEMBERED_S
-        return self._closed
+        revision = self._revision()
+        if revision != self._ring_at:
+            self._ring, self._ring_at = await run_in_threadpool(self._keys.ring), revision
+            self._closed = self._closed or self._ring.configured
 
 
 def caller(scope: Scope) -> Identity:

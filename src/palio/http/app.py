@@ -71,7 +71,7 @@ def create_app(
         limit_bytes=body_limit_bytes,
         upload_limit_bytes=upload_limit_bytes,
     )
-    return Door(limited, verbs.keys)
+    return Door(limited, verbs.keys, lambda: server.revision)
 
 
 def _lifespan(

@@ -63,6 +63,11 @@ class TickServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="palio-predict")
 
+    @property
+    def revision(self) -> int:
+        """The revision of the state that requests are routed by."""
+        return self._engine.snapshot.table.revision
+
     async def start(self) -> None:
         """Load what the routes need, and begin to answer."""
         await asyncio.to_thread(self._engine.refresh)
