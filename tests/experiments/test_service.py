@@ -280,3 +280,19 @@ def test_aa_never_ships(serving: Wired) -> None:
     assert serving.experiments.analyze("exp").decision.kind is DecisionKind.INVALID
     with pytest.raises(Conflict, match="not ready to ship: invalid"):
         serving.experiments.ship("exp")
+
+
+def test_a_challenger_without_a_way_to_production_is_refused_at_the_start(wired: Wired) -> None:
+    wired.models.create("credit", lifecycle="strict")
+    wired.register("credit:1", "credit:2")
+    for stage in ("validation", "testing", "staging"):
+        wired.models.move("credit:1", stage)
+    wired.models.promote("credit:1")
+    wired.endpoints.create("credit", "credit")
+    wired.experiments.draft(design())
+    with pytest.raises(IllegalTransition, match="credit:2 cannot go from development to prod"):
+        wired.experiments.start("exp")
+    assert wired.experiments.get("exp").state is State.DRAFT
+    for stage in ("validation", "testing", "staging"):
+        wired.models.move("credit:2", stage)
+    assert wired.experiments.start("exp").state is State.RUNNING

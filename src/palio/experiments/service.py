@@ -26,7 +26,12 @@ from palio.experiments.verification import Verification, verify_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, Version
-from palio.registry.service import find_version, promote_within
+from palio.registry.service import (
+    find_lifecycle,
+    find_model,
+    find_version,
+    promote_within,
+)
 
 __all__ = ["Experiments", "pause_within", "running_on"]
 
@@ -97,6 +102,7 @@ class Experiments:
                     state=experiment.state,
                 )
             _check_free(unit, experiment)
+            _check_shippable(unit, experiment)
             started = replace(
                 experiment,
                 state=State.RUNNING,
@@ -382,6 +388,16 @@ def _check_free(unit: ExperimentUnit, experiment: Experiment) -> None:
             experiment=experiment.key,
             running=running.key,
         )
+
+
+def _check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
+    """Refuse now what could not be shipped later: a challenger that has no way to production."""
+    lifecycle = find_lifecycle(unit, find_model(unit, experiment.model).lifecycle)
+    champion = aliases.target(unit, experiment.model, CHAMPION)
+    for variant in experiment.challengers:
+        version = find_version(unit, f"{experiment.model}:{variant.version}")
+        if version.version != champion:
+            lifecycle.check(version.reference, version.stage, lifecycle.production)
 
 
 def _statistics(unit: ExperimentUnit, key: str) -> Statistics:

@@ -27,7 +27,7 @@ from palio.registry.domain import (
 from palio.registry.lifecycle import BUILTIN, Lifecycle
 from palio.registry.ports import ArtifactStore, RegistryUnit, StagedFiles
 
-__all__ = ["Models", "find_model", "find_version", "promote_within"]
+__all__ = ["Models", "find_lifecycle", "find_model", "find_version", "promote_within"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
