@@ -18,6 +18,7 @@ from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.events import LONGEST_ID, Prediction
 from palio.ports import Clock, Ids, Store
+from palio.registry.domain import Version
 from palio.registry.ports import Loader, Predictor
 from palio.registry.service import find_version
 from palio.registry.signature import Cell, Predictions, Signature
@@ -102,9 +103,14 @@ class Engine:
         with self._refreshing:
             audited = self._store.audited
             with self._store.read() as unit:
-                if unit.audit.head() != self.snapshot.table.revision or self._is_waiting():
+                changed = unit.audit.head() != self.snapshot.table.revision
+                if changed or self._is_waiting():
                     table = routing_table(unit)
-                    self.snapshot = Snapshot(table, self._models(unit, table))
+                    new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
+                else:
+                    table, new = self.snapshot.table, {}
+            if table is not self.snapshot.table:  # files are read with no transaction open
+                self.snapshot = Snapshot(table, self._models(table, new))
             self._audited = audited
 
     def _is_waiting(self) -> bool:
@@ -112,21 +118,25 @@ class Engine:
         loaded = self.snapshot.models.values()
         return any(isinstance(one.failure, StoreUnavailable) for one in loaded)
 
-    def _models(self, unit: DeliveryUnit, table: Table) -> Mapping[tuple[str, str], Loaded]:
-        wanted = {
-            (route.model, version) for route in table.routes.values() for version in route.versions
-        }
-        known = {
-            key: loaded for key, loaded in self.snapshot.models.items() if loaded.failure is None
-        }
-        return {key: known.get(key) or self._load(unit, *key) for key in sorted(wanted)}
+    def _missing(self, table: Table) -> list[tuple[str, str]]:
+        """Return the versions that a table needs and that are not in memory, or failed to be."""
+        models = self.snapshot.models
+        return [key for key in _needed(table) if key not in models or models[key].failure]
 
-    def _load(self, unit: DeliveryUnit, model: str, version: str) -> Loaded:
-        found = find_version(unit, f"{model}:{version}")
+    def _models(
+        self, table: Table, new: Mapping[tuple[str, str], Version]
+    ) -> Mapping[tuple[str, str], Loaded]:
+        return {
+            key: self._load(new[key]) if key in new else self.snapshot.models[key]
+            for key in _needed(table)
+        }
+
+    def _load(self, version: Version) -> Loaded:
+        names = (version.model, version.version, version.signature)
         try:
-            return Loaded(model, version, found.signature, self._loader.load(found))
+            return Loaded(*names, self._loader.load(version))
         except Exception as failure:  # noqa: BLE001 - one broken version must not stop the others
-            return Loaded(model, version, found.signature, None, failure)
+            return Loaded(*names, None, failure)
 
     def loaded(self, choice: Choice) -> Loaded | None:
         """Return the version that was chosen, if it is in memory."""
@@ -135,8 +145,10 @@ class Engine:
 
     def load(self, choice: Choice) -> Loaded:
         """Load a version that was asked for by name; the last few stay in memory."""
-        with self._refreshing, self._store.read() as unit:
-            loaded = self._load(unit, choice.model, choice.version)
+        with self._refreshing:
+            with self._store.read() as unit:
+                version = find_version(unit, f"{choice.model}:{choice.version}")
+            loaded = self._load(version)
             self._named = dict(list(self._named.items())[1 - _KEPT_BY_NAME :])
             self._named[choice.model, choice.version] = loaded
         return loaded
@@ -251,6 +263,12 @@ def told(job: Job, prediction: Prediction) -> Answer:
         predictions=prediction.values,
         probabilities=prediction.probabilities,
         classes=prediction.classes,
+    )
+
+
+def _needed(table: Table) -> list[tuple[str, str]]:
+    return sorted(
+        {(route.model, version) for route in table.routes.values() for version in route.versions}
     )
 
 
