@@ -218,3 +218,8 @@ def test_every_metric_has_its_rule() -> None:
     assert set(_KNOWN[Source.PREDICTION]) == set(_PREDICTION_FIELDS)
     assert set(_KNOWN[Source.SCORING]) == set(_SCORING_RULES)
     assert set(BUILTIN) == {*_PREDICTION_FIELDS, *_SCORING_RULES}
+
+
+def test_a_built_in_name_takes_no_direction() -> None:
+    with pytest.raises(InvalidInput, match="brier is built in and lower_is_better"):
+        metric_named("brier:higher")

@@ -109,6 +109,13 @@ def metric_named(text: str) -> Metric:
     if text in BUILTIN:
         return BUILTIN[text]
     name, _, side = text.partition(":")
+    if name in BUILTIN:
+        raise InvalidInput(
+            f"{name} is built in and {BUILTIN[name].direction}; write {name} alone, or give the "
+            "outcome another name",
+            field="metric",
+            value=text,
+        )
     for direction in Direction:
         if name and side and direction.startswith(side):
             return Metric(name, direction)
