@@ -23,7 +23,7 @@ from palio.delivery.ports import DeliveryUnit
 from palio.errors import InvalidOutcome
 from palio.experiments.domain import Experiment, Metrics
 from palio.experiments.events import LogEntry, Outcome, OutcomeDraft, Prediction
-from palio.experiments.folding import fold
+from palio.experiments.folding import read_batch
 from palio.experiments.metrics import Direction, Metric
 from palio.experiments.statistics import MetricSums
 from palio.experiments.verification import recompute, verify_within
@@ -72,6 +72,15 @@ def counted(entries: Sequence[LogEntry]) -> dict[str, Counter[str]]:
         else:
             row += Counter(outcomes=len(ids["request", name]), labelled=int(name in labelled))
     return {variant: row for variant, row in counts.items() if row}
+
+
+def fold(unit: DeliveryUnit, experiment: Experiment, *, limit: int) -> int:
+    """Fold one batch in one unit; return how many entries it had."""
+    batch = read_batch(unit, experiment, limit=limit)
+    if batch is None:
+        return 0
+    assert batch.write(unit)
+    return len(batch.entries)
 
 
 class Folding(RuleBasedStateMachine):
@@ -388,3 +397,17 @@ def test_what_a_unit_did_before_the_experiment_is_not_due_to_its_variant(running
     [arm] = [arm for arm in arms(running).values() if arm.requests]
     assert (arm.outcomes, arm.metrics["revenue"].mean) == (1, 3.0)
     assert running.experiments.verify("exp").differences == ()
+
+
+def test_a_batch_that_was_overtaken_is_not_written(running: Wired) -> None:
+    one = running.experiments.get("exp")
+    serve(running, "r", "u")
+    with running.store.read() as unit:
+        slow, fast = (read_batch(unit, one, limit=10) for _ in range(2))
+    assert slow is not None
+    assert fast is not None
+    with running.store.write() as unit:
+        assert fast.write(unit)
+    with running.store.write() as unit:
+        assert not slow.write(unit)
+        assert [row.requests for row in unit.variant_counts.find()] == [1]

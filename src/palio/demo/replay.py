@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -14,15 +13,13 @@ import numpy as np
 
 from palio.demo.material import Case
 from palio.demo.traffic import Stretch, batches_of
-from palio.errors import PredictionFailed, StoreUnavailable
+from palio.errors import PredictionFailed
 from palio.experiments.events import OutcomeDraft
 from palio.session import Palio
 
 __all__ = ["Replay", "Sent"]
 
 _WORKERS = 16
-_PATIENCE_S = 20.0  # until the server routes by an experiment that was started
-_PAUSE_S = 0.05
 
 
 @dataclass(slots=True)
@@ -69,29 +66,11 @@ class Replay:
     def __post_init__(self) -> None:
         self._names = [f"applicant-{number:06}" for number in range(len(self.cases))]
 
-    def begin(self) -> None:
-        """Send the first case until the experiment answers it: a server takes a moment to follow.
-
-        What the champion answers on its own until then is ordinary traffic, not counted.
-        """
-        until = time.monotonic() + _PATIENCE_S
-        for attempt in range(1, 1_000_000):
-            name = f"before-{attempt:06}"
-            answer = self.palio.predict(self.endpoint, [self.cases[0].row], request_id=name)
-            if answer.experiment is not None:
-                self._names[0] = name
-                self._answered()
-                return
-            if time.monotonic() > until:
-                break
-            time.sleep(_PAUSE_S)
-        raise StoreUnavailable("the server does not route by the experiment that was started")
-
     def run(self, stretch: Stretch) -> None:
         """Send one stretch of the plan, everything in it at once but for the early labels."""
         self._wait([self._clients.submit(self._label, stretch.early)] if stretch.early else [])
         work = [self._clients.submit(self._label, batch) for batch in stretch.late]
-        work += [self._clients.submit(self._ask, number) for number in stretch.requests if number]
+        work += [self._clients.submit(self._ask, number) for number in stretch.requests]
         self._wait(work)
 
     def flush(self, rng: np.random.Generator) -> None:

@@ -204,7 +204,6 @@ def _replay(task: _Task, palio: Palio, ready: _Ready) -> Sent:
         palio, ready.material.name, ready.cases, lambda: task.screen.sent(replay.sent, total)
     )
     with replay:
-        replay.begin()
         for stretch in plan:
             replay.run(stretch)
             report = palio.experiments.analyze(_KEY)

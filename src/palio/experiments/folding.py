@@ -21,7 +21,7 @@ from palio.experiments.metrics import Metric, Source, outcome_values, request_va
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
 
-__all__ = ["Batch", "fold", "in_force", "read_batch"]
+__all__ = ["Batch", "in_force", "read_batch"]
 
 UnitKey = tuple[int, str]  # epoch, unit
 
@@ -37,14 +37,6 @@ class _Change:
 
 
 Totals = dict[str, _Change]
-
-
-def fold(unit: ExperimentUnit, experiment: Experiment, *, limit: int) -> int:
-    """Fold the next batch in one unit of work that writes; return how many entries it had."""
-    batch = read_batch(unit, experiment, limit=limit)
-    if batch is not None:
-        batch.write(unit)
-    return 0 if batch is None else len(batch.entries)
 
 
 def read_batch(unit: ExperimentUnit, experiment: Experiment, *, limit: int) -> Batch | None:
