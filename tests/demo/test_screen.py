@@ -58,7 +58,7 @@ def report(
         lower=-0.02 - 4 / number if known else None,
         upper=-0.02 + 4 / number if known else None,
         p_value=0.3,
-        rule="mixture",
+        rule="horizon",
         verdict=Verdict.UNCLEAR,
     )
     return Report(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm
+from scipy.stats import halfnorm, norm
 
 from palio.stats import AsymptoticRule, tuned_rho2
 
@@ -50,6 +50,37 @@ def test_interval_and_p_value_agree(alpha: float, rho2: float, z: float, n: int)
     assert 0 < rule.p_value(z, n) <= 1
     if abs(rule.p_value(z, n) / alpha - 1) > 1e-9:
         assert (rule.p_value(z, n) <= alpha) == (lower > 0 or upper < 0)
+
+
+@pytest.mark.parametrize(("z", "n", "rho2"), [(0.3, 10, 0.1), (2.5, 100, 0.02), (4.0, 1000, 1e-3)])
+def test_one_sided_e_value_stays_below_the_mixture_over_positive_effects(
+    z: float, n: int, rho2: float
+) -> None:
+    """Integrate over m of a half-normal prior; the bound loses ``1 - 2 exp(y)(1 - Phi)``."""
+    prior = halfnorm(scale=sqrt(rho2))
+    mixed, _ = quad(
+        lambda m: exp(m * z * sqrt(n) - n * m * m / 2) * prior.pdf(m),
+        0,
+        12 * sqrt(rho2),
+        limit=200,
+    )
+    ours = exp(AsymptoticRule(0.05, rho2, sides=1).log_e_value(z, n))
+    y = n * rho2 * z * z / (n * rho2 + 1) / 2
+    lost = (1 - 2 * exp(y) * norm.sf(sqrt(2 * y))) / sqrt(n * rho2 + 1)
+    assert ours == pytest.approx(mixed - lost, rel=1e-6)
+    assert ours < mixed
+
+
+def test_one_sided_evidence_needs_the_right_sign() -> None:
+    assert AsymptoticRule(0.05, 0.01, sides=1).p_value(-5.0, 1000) == 1
+
+
+@given(st.floats(0.001, 0.5), st.floats(1e-6, 10), st.floats(0, 10), counts)
+def test_one_sided_interval_and_p_value_agree(alpha: float, rho2: float, z: float, n: int) -> None:
+    rule = AsymptoticRule(alpha, rho2, sides=1)
+    if abs(rule.p_value(z, n) / alpha - 1) > 1e-9:
+        assert (rule.p_value(z, n) <= alpha) == (z - rule.radius(1.0, n) > 0)
+    assert rule.radius(1.0, n) <= AsymptoticRule(alpha, rho2).radius(1.0, n)
 
 
 @pytest.mark.parametrize("alpha", [0.005, 0.05])

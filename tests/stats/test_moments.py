@@ -52,13 +52,36 @@ def test_a_mean_of_a_billion_with_unit_variance_loses_nothing(shift: float) -> N
     values = 1e9 + centred  # exact enough: the spacing of floats there is 1e-7
     exact = values - 1e9
     sums = (shift, (values - shift).sum(), ((values - shift) ** 2).sum())
-    parts = np.array_split(values, 7)
-    merged = Moments.of(parts[0])
-    for part in parts[1:]:
-        merged = merged.merge(Moments.of(part))
+    merged = Moments.merged(Moments.of(part) for part in np.array_split(values, 7))
     for ours in (Moments.of(values), Moments.from_sums(len(values), *sums), merged):
         assert ours.mean - 1e9 == pytest.approx(exact.mean(), abs=1e-6)
         assert ours.var == pytest.approx(exact.var(ddof=1), rel=1e-9)
+
+
+def test_raw_sums_lose_every_digit_there() -> None:
+    """Why a shift there must be: without one, what comes out is rounding, mostly below 0."""
+    values = 1e9 + np.random.default_rng(1).standard_normal(20_000)
+    raw = Moments.from_sums(len(values), 0.0, float(values.sum()), float(values @ values))
+    assert abs(raw.var - (values - 1e9).var(ddof=1)) > 0.5
+
+
+@given(st.lists(samples, min_size=1, max_size=5))
+def test_a_stream_is_merged_chunk_by_chunk(chunks: list[list[float]]) -> None:
+    merged = Moments.merged(Moments.of(chunk) for chunk in chunks)
+    whole = Moments.of([value for chunk in chunks for value in chunk])
+    assert merged.n == whole.n
+    assert merged.mean == pytest.approx(whole.mean, rel=1e-9, abs=1e-9)
+    assert merged.var == pytest.approx(whole.var, rel=1e-9, abs=1e-5)
+
+
+def test_no_chunk_is_refused() -> None:
+    with pytest.raises(ValueError, match="parts must hold at least one, got none"):
+        Moments.merged([])
+
+
+@given(st.floats(-1e100, 1e100), st.integers(2, 1_000))
+def test_a_constant_has_no_variance(value: float, n: int) -> None:
+    assert Moments.of([value] * n).var == 0
 
 
 def test_subtracted_sums_give_the_moments_of_what_is_left() -> None:
@@ -75,7 +98,8 @@ def test_rounding_never_makes_a_variance_negative() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ((-1, 0.0, 0.0), "n must be >= 0, got -1"),
+        ((-1, 0.0, 0.0), "n must be a whole number >= 0, got -1"),
+        ((nan, 0.0, 0.0), "n must be a whole number >= 0, got nan"),
         ((1, nan, 0.0), "mean must be finite, got nan"),
         ((1, 0.0, -1.0), "var must be finite and >= 0, got -1.0"),
         ((1, 0.0, inf), "var must be finite and >= 0, got inf"),
@@ -89,7 +113,22 @@ def test_impossible_moments_are_refused(fields: tuple[int, float, float], says: 
 def test_values_and_sums_must_be_finite() -> None:
     with pytest.raises(ValueError, match="values must be finite"):
         Moments.of([1.0, nan])
-    with pytest.raises(ValueError, match="var must be finite"):
+    with pytest.raises(ValueError, match="sum1 must be finite, got inf"):
+        Moments.from_sums(3, 0.0, inf, 1.0)
+    with pytest.raises(ValueError, match="sum2 must be finite, got nan"):
         Moments.from_sums(3, 0.0, 1.0, nan)
-    with pytest.raises(ValueError, match="n must be >= 0"):
+    with pytest.raises(ValueError, match="n must be a whole number >= 0, got -3"):
         Moments.from_sums(-3, 0.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"values must have one dimension, got shape \(1, 2\)"):
+        Moments.of([[1.0, 2.0]])
+
+
+def test_overflow_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be finite, got"):
+        Moments.of([1e308, 1e308])
+    with pytest.raises(ValueError, match="sum2 must be finite, got inf"):
+        Moments.of([1e200, -1e200])
+    with pytest.raises(ValueError, match="var must be finite and >= 0, got -inf"):
+        Moments.from_sums(2, 0.0, 1e200, 1.0)
+    with pytest.raises(ValueError, match="var must be finite and >= 0, got inf"):
+        Moments(2, -1e200, 1.0).merge(Moments(2, 1e200, 1.0))

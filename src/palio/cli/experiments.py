@@ -256,6 +256,7 @@ _CONTRAST_COLUMNS = (
     "p",
     "verdict",
     "one look",
+    "chance to beat",
 )
 
 
@@ -270,6 +271,7 @@ def _contrasts(rows: Iterable[Contrast]) -> list[tuple[object, ...]]:
             f"{row.p_value:.3g}",
             row.verdict,
             _interval(row.fixed.lower, row.fixed.upper) if row.fixed else "",
+            "" if row.chance_to_beat is None else f"{row.chance_to_beat:.1%}",
         )
         for row in rows
     ]

@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from palio.experiments.domain import Experiment, Variant
 from palio.experiments.metrics import Metric
 from palio.experiments.statistics import MetricSums, VariantCounts
-from palio.stats import Comparison, Moments, compare, sample_ratio, welch
+from palio.stats import Comparison, Estimate, Looking, Moments, report_row, sample_ratio
 
 __all__ = [
     "Arm",
@@ -112,7 +113,9 @@ class Contrast:
     ``effect`` is challenger less control in the metric's units, ``relative`` the same as a
     share of the control's mean. ``lower`` and ``upper`` enclose it at level ``alpha`` however
     often one looks; ``None`` while it is too early. ``null`` is the effect that counts as none:
-    zero, or a guardrail's margin. ``p_value`` is the smallest seen so far.
+    zero, or a guardrail's margin. ``p_value`` is the smallest seen so far. ``chance_to_beat`` and
+    ``expected_loss`` (of choosing the challenger, in the metric's units) are the posterior's under
+    a flat prior: they describe, and never stop anything.
     """
 
     metric: str
@@ -129,6 +132,10 @@ class Contrast:
     verdict: Verdict
     fixed: FixedFigures | None = None
     note: str = ""
+    relative_lower: float | None = None
+    relative_upper: float | None = None
+    chance_to_beat: float | None = None
+    expected_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,11 +296,15 @@ def _contrast(
 ) -> Contrast:
     control = statistics.moments(experiment.control.key, metric.name)
     treated = statistics.moments(variant.key, metric.name)
-    found = _compare(experiment, variant, control, treated, alpha=alpha)
+    better: Literal["larger", "smaller"] = "larger" if metric.direction.sign > 0 else "smaller"
+    looking = _looking(experiment, variant, alpha)
+    row = report_row(metric.name, control, treated, looking, better=better)
+    found, of_control = row.comparison, math.copysign(1.0, control.mean)
     null = -metric.direction.sign * metric.margin * abs(control.mean)
     same = min(control.n, treated.n) >= _NEVER_DIFFERED and found.effect == found.se == 0
-    too_few = min(control.n, treated.n) < 2  # noqa: PLR2004 - a variance needs two
     effect = None if not (control.n and treated.n) else treated.mean - control.mean
+    relative = row.relative or found
+    low, high = sorted((of_control * relative.lower, of_control * relative.upper))
     return Contrast(
         metric=metric.name,
         role=role,
@@ -307,29 +318,23 @@ def _contrast(
         p_value=found.p_value,
         rule=found.rule,
         verdict=_verdict(metric, found, null, same=same),
-        fixed=None if too_few else _fixed(control, treated, alpha),
+        fixed=None if row.fixed is None else _fixed(row.fixed),
         note=found.reason or "",
+        relative_lower=_finite(low) if row.relative else None,
+        relative_upper=_finite(high) if row.relative else None,
+        chance_to_beat=row.chance_to_beat,
+        expected_loss=row.expected_loss.treatment if row.expected_loss else None,
     )
 
 
-def _compare(
-    experiment: Experiment,
-    variant: Variant,
-    control: Moments,
-    treated: Moments,
-    *,
-    alpha: float,
-) -> Comparison:
+def _looking(experiment: Experiment, variant: Variant, alpha: float) -> Looking:
     stopping = experiment.design.stopping
     both = experiment.control.weight + variant.weight
-    horizon = None if stopping.horizon is None else max(2, round(stopping.horizon * both))
-    return compare(
-        control,
-        treated,
+    return Looking(
         alpha=alpha,
-        horizon=horizon,
-        treatment_share=variant.weight / both if 0 < variant.weight < both else 0.5,
+        horizon=None if stopping.horizon is None else max(2, round(stopping.horizon * both)),
         planned=max(2, round(stopping.min_sample / 0.5)),
+        treatment_share=variant.weight / both if 0 < variant.weight < both else 0.5,
     )
 
 
@@ -343,8 +348,7 @@ def _verdict(metric: Metric, found: Comparison, null: float, *, same: bool) -> V
     return Verdict.WORSE if high < sign * null else Verdict.UNCLEAR
 
 
-def _fixed(control: Moments, treated: Moments, alpha: float) -> FixedFigures:
-    found = welch(control, treated, alpha=alpha)
+def _fixed(found: Estimate) -> FixedFigures:
     return FixedFigures(_finite(found.lower), _finite(found.upper), found.p_value)
 
 

@@ -4,7 +4,9 @@ With ``n`` units in all, ``z = effect / se`` and ``s^2 = n se^2`` the e-process 
 
     M(n) = exp(n rho^2 z^2 / (2 (n rho^2 + 1))) / sqrt(n rho^2 + 1)
 
-and the interval is where it stays below ``1 / alpha``.
+and the interval is where it stays below ``1 / alpha``. One-sided the mixture is over positive
+effects only: ``M = 2 exp(y) Phi(sqrt(2 y)) / sqrt(n rho^2 + 1)`` with y the exponent above. Its
+lower bound ``(2 exp(y) - 1) / sqrt(n rho^2 + 1)`` is used, which can be inverted in closed form.
 
 References
 ----------
@@ -15,7 +17,10 @@ Howard, Ramdas, McAuliffe and Sekhon (2021), Annals of Statistics 49(2), 1055-10
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log, log1p, sqrt
+from math import exp, inf, log, log1p, sqrt
+from typing import Literal
+
+from palio.stats import ranges
 
 __all__ = ["AsymptoticRule", "tuned_rho2"]
 
@@ -44,10 +49,8 @@ def tuned_rho2(alpha: float, planned: float) -> float:
     ----------
     Waudby-Smith et al. (2021), arXiv:2103.06476, appendix on the choice of rho.
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be in (0, 1), got {alpha}")
-    if not (isfinite(planned) and planned > 0):
-        raise ValueError(f"planned must be finite and > 0, got {planned}")
+    ranges.open_unit("alpha", alpha)
+    ranges.positive("planned", planned)
     return (-2 * log(alpha) + log1p(-2 * log(alpha))) / planned
 
 
@@ -61,6 +64,8 @@ class AsymptoticRule:
         Error probability over all looks together, in (0, 1).
     rho2
         Mixture variance, > 0; `tuned_rho2` gives it.
+    sides
+        2 for bounds on either side, 1 for one on one side only.
 
     Raises
     ------
@@ -70,12 +75,12 @@ class AsymptoticRule:
 
     alpha: float
     rho2: float
+    sides: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must be in (0, 1), got {self.alpha}")
-        if not (isfinite(self.rho2) and self.rho2 > 0):
-            raise ValueError(f"rho2 must be finite and > 0, got {self.rho2}")
+        ranges.open_unit("alpha", self.alpha)
+        ranges.positive("rho2", self.rho2)
+        ranges.within("sides", self.sides, 1, 2)
 
     def radius(self, se: float, n: int) -> float:
         """Give half the width of the interval.
@@ -90,12 +95,16 @@ class AsymptoticRule:
         Returns
         -------
         float
-            ``sqrt(2 s^2 (n rho^2 + 1) / (n rho)^2 ln(sqrt(n rho^2 + 1) / alpha))``, s^2 = n se^2.
+            ``sqrt(2 s^2 (n rho^2 + 1) / (n rho)^2 ln(sqrt(n rho^2 + 1) / alpha))``, s^2 = n se^2;
+            one-sided the logarithm is of ``(1 + sqrt(n rho^2 + 1) / alpha) / 2``.
         """
         if n <= 0:
             return inf
         grown = n * self.rho2
-        return se * sqrt((grown + 1) / grown * (log1p(grown) - 2 * log(self.alpha)))
+        evidence = log1p(grown) / 2 - log(self.alpha)
+        if self.sides == 1:
+            evidence += log1p(exp(-evidence)) - log(2)
+        return se * sqrt((grown + 1) / grown * 2 * evidence)
 
     def interval(self, effect: float, se: float, n: int) -> tuple[float, float]:
         """Give the bounds (lower, upper), ``effect -+ radius``; the arguments are `radius`'s."""
@@ -108,17 +117,23 @@ class AsymptoticRule:
         Parameters
         ----------
         z
-            ``effect / se``.
+            ``effect / se``; one-sided only positive ones are evidence.
         n
             Units behind it, >= 0.
 
         Returns
         -------
         float
-            ln M; the interval excludes zero exactly where it exceeds -ln alpha.
+            ln M, or the logarithm of its lower bound; the interval excludes zero exactly where
+            it exceeds -ln alpha.
         """
         grown = n * self.rho2
-        return (grown * z * z / (grown + 1) - log1p(grown)) / 2
+        exponent = grown * z * z / (grown + 1) / 2
+        if self.sides == 1:
+            if z <= 0:
+                return -log1p(grown) / 2
+            exponent += log(2) + log1p(-exp(-exponent) / 2)
+        return exponent - log1p(grown) / 2
 
     def p_value(self, z: float, n: int) -> float:
         """Give ``min(1, 1/M)`` at one look; its running minimum is always valid, too."""

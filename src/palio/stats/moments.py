@@ -1,14 +1,23 @@
-"""Sufficient statistics of one arm: count, mean and variance, kept centred."""
+"""Sufficient statistics of one arm: count, mean and variance, kept centred.
+
+From an array (`of`), a stream (`merged` over the moments of its chunks) or sums that a database
+keeps (`from_sums`). Neither form holds raw sums of squares: at a mean of 1e9 with unit variance
+these lose every digit of the variance.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, ulp
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palio.stats import ranges
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike
 
 __all__ = ["Moments"]
@@ -30,7 +39,7 @@ class Moments:
     Raises
     ------
     ValueError
-        If n or var is negative or a field is not finite.
+        If n is no whole number >= 0, var is negative or a field is not finite.
     """
 
     n: int
@@ -38,12 +47,9 @@ class Moments:
     var: float
 
     def __post_init__(self) -> None:
-        if self.n < 0:
-            raise ValueError(f"n must be >= 0, got {self.n}")
-        if not isfinite(self.mean):
-            raise ValueError(f"mean must be finite, got {self.mean}")
-        if not (isfinite(self.var) and self.var >= 0):
-            raise ValueError(f"var must be finite and >= 0, got {self.var}")
+        ranges.whole("n", self.n, 0)
+        ranges.finite("mean", self.mean)
+        ranges.not_negative("var", self.var)
 
     @classmethod
     def of(cls, values: ArrayLike) -> Moments:
@@ -62,15 +68,20 @@ class Moments:
         Raises
         ------
         ValueError
-            If a value is not finite.
+            If a value is not finite, or so large that the squares overflow.
+
+        References
+        ----------
+        Corrected two-pass algorithm: Chan, Golub and LeVeque (1983), The American Statistician
+        37(3), 242-247.
         """
-        array = np.asarray(values, dtype=np.float64)
+        array = ranges.finite_array("values", values)
         if array.size == 0:
             return cls(0, 0.0, 0.0)
-        if not np.isfinite(array).all():
-            raise ValueError("values must be finite, got nan or inf among them")
-        var = float(array.var(ddof=1)) if array.size > 1 else 0.0
-        return cls(array.size, float(array.mean()), var)
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift = float(array.mean())
+            centred = array - shift
+            return cls.from_sums(array.size, shift, float(centred.sum()), float(centred @ centred))
 
     @classmethod
     def from_sums(cls, n: int, shift: float, sum1: float, sum2: float) -> Moments:
@@ -88,23 +99,53 @@ class Moments:
         Returns
         -------
         Moments
-            ``mean = shift + sum1/n``, ``var = (sum2 - sum1^2/n) / (n - 1)``, floored at 0 where
-            rounding would take it below.
+            ``mean = shift + sum1/n``, ``var = (sum2 - sum1^2/n) / (n - 1)``; 0 where that is
+            rounding only, a standard deviation within the spacing of floats at the mean.
 
         Raises
         ------
         ValueError
-            If n is negative or a sum is not finite.
+            If n is no whole number >= 0 or a sum is not finite.
 
         References
         ----------
         Chan, Golub and LeVeque (1983), The American Statistician 37(3), 242-247.
         """
+        ranges.finite("sum1", sum1)
+        ranges.finite("sum2", sum2)
         if n <= 0:
             return cls(n, 0.0, 0.0)
         step = sum1 / n
         var = (sum2 - sum1 * step) / (n - 1) if n > 1 else 0.0
-        return cls(n, shift + step, var if var > 0 or not isfinite(var) else 0.0)
+        spacing = ulp(shift + step)
+        return cls(n, shift + step, 0.0 if -inf < var <= spacing * spacing else var)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Moments]) -> Moments:
+        """Give the moments of all parts together, reading a stream of chunks once.
+
+        Parameters
+        ----------
+        parts
+            Moments of chunks that share no unit, one at least:
+            ``Moments.merged(Moments.of(chunk) for chunk in chunks)``.
+
+        Returns
+        -------
+        Moments
+            What `of` gives for the concatenation, within rounding.
+
+        Raises
+        ------
+        ValueError
+            If there is no part, or the whole overflows.
+        """
+        whole = None
+        for part in parts:
+            whole = part if whole is None else whole.merge(part)
+        if whole is None:
+            raise ValueError("parts must hold at least one, got none")
+        return whole
 
     def merge(self, other: Moments) -> Moments:
         """Give the moments of both samples together.
@@ -117,7 +158,13 @@ class Moments:
         Returns
         -------
         Moments
-            What `of` gives for the concatenation, within rounding.
+            What `of` gives for the concatenation, within rounding: a mean rounds to the
+            spacing of floats there, a variance by about ``spacing / (sd sqrt(n))`` of itself.
+
+        Raises
+        ------
+        ValueError
+            If the result overflows.
 
         References
         ----------

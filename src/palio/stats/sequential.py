@@ -1,37 +1,49 @@
 """The comparison of two arms that may be looked at as often as one likes.
 
-Inside a declared horizon rule 1 decides at ``alpha - reserve``; the reserve, 0.005 (a tenth of
-alpha where alpha is below 0.05), belongs to rule 2, which holds at every sample size and takes
-over beyond the horizon. The two error probabilities add up to alpha, so looking on after the
-horizon costs width and never validity. Without a horizon rule 2 has all of alpha.
+Inside a declared horizon rule 1 decides at ``alpha - reserve``; the reserve, 3 % of alpha, belongs
+to rule 2, which holds at every sample size and takes over beyond the horizon. The two error
+probabilities add up to alpha, so looking on after the horizon costs width and never validity.
+Without a horizon rule 2 has all of alpha.
 
 Guards come first, for the normal approximation behind both rules is poor on small skewed arms.
+
+Whatever has linearised `Moments` is compared in the same way: a mean, a ratio, a metric adjusted
+for covariates, a quantile, strata.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Literal
 
+from palio.stats import ranges
 from palio.stats.asymptotic import AsymptoticRule, tuned_rho2
-from palio.stats.mixture import MixtureRule
-from palio.stats.mixture_table import T_MIN
+from palio.stats.horizon import SLACK, T_MIN, HorizonRule
 
 if TYPE_CHECKING:
+    from palio.stats.estimate import Alternative
     from palio.stats.moments import Moments
 
-__all__ = ["Comparison", "compare"]
+__all__ = [
+    "ALPHA_RANGE",
+    "MIN_UNITS",
+    "RESERVE_SHARE",
+    "Comparison",
+    "compare",
+    "compare_paired",
+    "running",
+]
 
-_MIN_UNITS = 100
+MIN_UNITS = 100
 _SMALL_ARM = 10_000
 _SMALL_SHARE = 0.1
-_ALPHA_RANGE = (0.001, 0.2)
-_RESERVE, _RESERVE_SHARE = 0.005, 0.1
-_HORIZON_SLACK = 1.01
+ALPHA_RANGE = (0.001, 0.2)
+RESERVE_SHARE = 0.03
 
-RuleName = Literal["mixture", "asymptotic", "none"]
+RuleName = Literal["horizon", "asymptotic", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +58,17 @@ class Comparison:
         Its standard error under the guards.
     lower, upper
         Bounds of the effect that hold over all looks together with 1 - alpha; (-inf, inf)
-        without a verdict.
+        without a verdict. One of them is infinite for a one-sided alternative.
     p_value
         Valid at this look whatever was looked at before, 1 without a verdict; the minimum over
-        the looks so far is valid, too. ``p_value <= alpha`` where the bounds exclude zero.
+        the looks so far is valid, too. ``p_value <= alpha`` where the bounds exclude the null.
     information_share
         Share t of the information planned at the horizon, above 1 beyond it; None without a
         horizon, or where the arms do not tell it yet.
     rule
-        Which rule gave the bounds: ``mixture`` (1), ``asymptotic`` (2), ``none``.
+        Which rule gave the bounds: ``horizon`` (1), ``asymptotic`` (2), ``none``.
     significant
-        Whether the bounds exclude zero.
+        Whether the bounds exclude the null.
     reason
         Why there is no verdict; None if there is one.
     """
@@ -80,7 +92,9 @@ def compare(
     horizon: int | None = None,
     planned: int | None = None,
     treatment_share: float = 0.5,
-    r: float = 0.3,
+    looks: int | None = None,
+    alternative: Alternative = "two-sided",
+    null: float = 0.0,
 ) -> Comparison:
     """Compare the means of two arms at one of any number of looks.
 
@@ -97,14 +111,20 @@ def compare(
         horizon, which it defaults to.
     treatment_share
         Share of treatment in the units of the two arms, in (0, 1); used with a horizon.
-    r
-        Shape of rule 1, in [0.05, 1]; small looks early, large looks late.
+    looks
+        None, the default, holds however often one looks. 10, 20, 50 or 100 is tighter and holds
+        if no more than one look binds after each of so many even parts of the horizon
+        (`HorizonRule.checkpoint` counts them).
+    alternative
+        ``two-sided``, or ``larger`` and ``smaller``, which bound the effect on one side only.
+    null
+        Effect under the null hypothesis, finite; ``-margin`` with ``larger`` for non-inferiority.
 
     Returns
     -------
     Comparison
-        Bounds and p-value; no verdict below 100 units in an arm, below 1 % of the planned
-        information, and while both arms have no variance: values that were all the same so far
+        Bounds and p-value; no verdict below 100 units in an arm, before the first look that the
+        rule allows, and while both arms have no variance: values that were all the same so far
         say nothing about those to come.
 
     Raises
@@ -119,42 +139,147 @@ def compare(
     arms that the share plans. Up to 1 % beyond the horizon counts as the horizon, so that its
     last look does not fall to the chance by which the arms miss their share.
     """
-    _check(alpha, horizon, planned, treatment_share)
+    if not 0 < treatment_share < 1:
+        raise ValueError(f"treatment_share must be in (0, 1), got {treatment_share}")
+    plan = _plan(alpha, horizon, planned, looks, alternative)
     effect = treatment.mean - control.mean
     var_control, var_treatment = _guarded_variances(control, treatment)
     square = _square(var_control, control.n) + _square(var_treatment, treatment.n)
-    reason = _no_verdict(control, treatment, square)
+    reason = _no_verdict(square, control=control.n, treatment=treatment.n)
     if reason:
-        return _silent(effect, sqrt(square), None, reason)
-    units = control.n + treatment.n
-    if horizon is None:
-        rule = _asymptotic_rule(alpha, planned or units)
-        return _by_asymptotic(effect, sqrt(square), rule, units, share=1.0, t=None)
+        return _silent(effect, square, None, reason)
     at_horizon = var_control / (1 - treatment_share) + var_treatment / treatment_share
-    t = at_horizon / horizon / square
-    reserve = min(_RESERVE, alpha * _RESERVE_SHARE)
-    if t > _HORIZON_SLACK:
-        rule = _asymptotic_rule(reserve, planned or horizon)
-        return _by_asymptotic(effect, sqrt(square), rule, units, share=reserve / alpha, t=t)
-    if t < T_MIN:
-        return _silent(effect, sqrt(square), t, f"below {T_MIN:.0%} of the planned information")
-    return _by_mixture(
-        effect, sqrt(square), t, rule=_mixture_rule(alpha - reserve, r), alpha=alpha
-    )
+    return _judge(plan, effect, square, at_horizon, control.n + treatment.n, null)
 
 
-def _check(alpha: float, horizon: int | None, planned: int | None, treatment_share: float) -> None:
-    low, high = _ALPHA_RANGE
-    if not low <= alpha <= high:
-        raise ValueError(f"alpha must be in [{low}, {high}], got {alpha}")
-    if horizon is None and planned is None:
+def compare_paired(
+    differences: Moments,
+    *,
+    alpha: float = 0.05,
+    horizon: int | None = None,
+    planned: int | None = None,
+    looks: int | None = None,
+    alternative: Alternative = "two-sided",
+    null: float = 0.0,
+) -> Comparison:
+    """Bound the mean difference within requests that both versions scored, at any look.
+
+    Parameters
+    ----------
+    differences
+        Moments of treatment less control, one difference a request.
+    alpha, looks, alternative, null
+        As for `compare`.
+    horizon, planned
+        As for `compare`, in requests that both have scored.
+
+    Returns
+    -------
+    Comparison
+        As `compare` gives it; a difference removes what the two scores of a request share, so
+        that it needs a fraction of the traffic of two separate arms.
+
+    Raises
+    ------
+    ValueError
+        As `compare`.
+    """
+    plan = _plan(alpha, horizon, planned, looks, alternative)
+    square = _square(differences.var, differences.n)
+    reason = _no_verdict(square, differences=differences.n)
+    if reason:
+        return _silent(differences.mean, square, None, reason)
+    return _judge(plan, differences.mean, square, differences.var, differences.n, null)
+
+
+def running(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
+    """Give what all looks so far say together, look by look: the confidence sequence to plot.
+
+    Parameters
+    ----------
+    comparisons
+        Looks in their order, of one comparison with the same plan.
+
+    Yields
+    ------
+    Comparison
+        The look with the intersection of all bounds so far, the smallest p-value so far, and
+        significant once any look was. The intersection holds where the effect stays the same
+        over time; it can be empty (lower above upper) where it does not.
+    """
+    lower, upper, p_value, significant = -inf, inf, 1.0, False
+    for look in comparisons:
+        lower, upper = max(lower, look.lower), min(upper, look.upper)
+        p_value, significant = min(p_value, look.p_value), significant or look.significant
+        yield replace(look, lower=lower, upper=upper, p_value=p_value, significant=significant)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The rules that an error probability was divided among."""
+
+    alpha: float
+    horizon: int | None
+    alternative: Alternative
+    within: HorizonRule | None
+    beyond: AsymptoticRule
+
+
+@lru_cache(maxsize=256)
+def _plan(  # noqa: PLR0917 -- keywords would slow each look down
+    alpha: float,
+    horizon: int | None,
+    planned: int | None,
+    looks: int | None,
+    alternative: Alternative,
+) -> _Plan:
+    ranges.within("alpha", alpha, *ALPHA_RANGE)
+    if alternative not in {"two-sided", "larger", "smaller"}:
+        raise ValueError(f"alternative must be two-sided, larger or smaller, got {alternative!r}")
+    for name, units in (("horizon", horizon), ("planned", planned)):
+        if units is not None and not (isfinite(units) and units >= 1):
+            raise ValueError(f"{name} must be >= 1, got {units}")
+    sides: Literal[1, 2] = 2 if alternative == "two-sided" else 1
+    tightest = planned or horizon
+    if tightest is None:
         raise ValueError("planned must be given without a horizon, got None for both")
-    if horizon is not None and not horizon >= 1:
-        raise ValueError(f"horizon must be >= 1, got {horizon}")
-    if planned is not None and not planned >= 1:
-        raise ValueError(f"planned must be >= 1, got {planned}")
-    if not 0 < treatment_share < 1:
-        raise ValueError(f"treatment_share must be in (0, 1), got {treatment_share}")
+    reserve = alpha if horizon is None else alpha * RESERVE_SHARE
+    rho2 = tuned_rho2(min(reserve * (3 - sides), 0.5), tightest)
+    within = None if horizon is None else HorizonRule(alpha - reserve, looks, sides)
+    return _Plan(alpha, horizon, alternative, within, AsymptoticRule(reserve, rho2, sides))
+
+
+def _judge(  # noqa: PLR0917 -- once per look
+    plan: _Plan, effect: float, square: float, at_horizon: float, units: int, null: float
+) -> Comparison:
+    """Hold an effect with its squared standard error against the rule in force.
+
+    ``at_horizon`` is the squared standard error at the horizon, times the horizon's units.
+    """
+    ranges.finite("null", null)
+    se, rule = sqrt(square), plan.within
+    t = None if plan.horizon is None else at_horizon / plan.horizon / square
+    if rule is None or t is None or t > SLACK:
+        reach = plan.beyond.radius(se, units)
+        error, shown = plan.beyond.alpha, plan.beyond
+        p_value = shown.p_value(_evidence(plan, effect - null, se), units)
+        name: RuleName = "asymptotic"
+    else:
+        reach = se * rule.reach(t)
+        if reach == inf:
+            first = max(T_MIN, 1 / rule.looks if rule.looks else 0)
+            return _silent(effect, square, t, f"below {first:.0%} of the planned information")
+        error, name = rule.alpha, "horizon"
+        p_value = rule.p_value(_evidence(plan, effect - null, se), t)
+    lower = -inf if plan.alternative == "smaller" else effect - reach
+    upper = inf if plan.alternative == "larger" else effect + reach
+    significant = lower > null or upper < null
+    p_value = min(1.0, p_value * plan.alpha / error)
+    return Comparison(effect, se, lower, upper, p_value, t, name, significant, None)
+
+
+def _evidence(plan: _Plan, distance: float, se: float) -> float:
+    return (-distance if plan.alternative == "smaller" else distance) / se
 
 
 def _guarded_variances(control: Moments, treatment: Moments) -> tuple[float, float]:
@@ -164,7 +289,7 @@ def _guarded_variances(control: Moments, treatment: Moments) -> tuple[float, flo
     """
     small, large = sorted((control.n, treatment.n))
     own = control.var, treatment.var
-    if small < _MIN_UNITS or (small >= _SMALL_ARM and small >= _SMALL_SHARE * large):
+    if small < MIN_UNITS or (small >= _SMALL_ARM and small >= _SMALL_SHARE * large):
         return own
     squares = control.var * (control.n - 1) + treatment.var * (treatment.n - 1)
     pooled = squares / (control.n + treatment.n - 2)
@@ -176,43 +301,14 @@ def _square(var: float, n: int) -> float:
     return var / n if n else 0.0
 
 
-def _no_verdict(control: Moments, treatment: Moments, square: float) -> str | None:
-    for name, arm in (("control", control), ("treatment", treatment)):
-        if arm.n < _MIN_UNITS:
-            return f"{name} has {arm.n} units, a verdict needs {_MIN_UNITS}"
+def _no_verdict(square: float, **units: int) -> str | None:
+    for name, n in units.items():
+        if n < MIN_UNITS:
+            return f"{name} has {n} units, a verdict needs {MIN_UNITS}"
     if not isfinite(square):
         return "the variance of an arm is too large to compute with"
-    return None if square > 0 else "neither arm has any variance"
+    return None if square > 0 else f"{' and '.join(units)} have no variance"
 
 
-def _silent(effect: float, se: float, t: float | None, reason: str) -> Comparison:
-    return Comparison(effect, se, -inf, inf, 1.0, t, "none", False, reason)  # noqa: FBT003
-
-
-def _by_mixture(
-    effect: float, se: float, t: float, *, rule: MixtureRule, alpha: float
-) -> Comparison:
-    within = min(t, 1.0)
-    lower, upper = rule.interval(effect, se, within)
-    p_value = min(1.0, rule.p_value(effect / se, within) * alpha / rule.alpha)
-    significant = lower > 0 or upper < 0
-    return Comparison(effect, se, lower, upper, p_value, t, "mixture", significant, None)
-
-
-def _by_asymptotic(
-    effect: float, se: float, rule: AsymptoticRule, units: int, *, share: float, t: float | None
-) -> Comparison:
-    lower, upper = rule.interval(effect, se, units)
-    p_value = min(1.0, rule.p_value(effect / se, units) / share)
-    significant = lower > 0 or upper < 0
-    return Comparison(effect, se, lower, upper, p_value, t, "asymptotic", significant, None)
-
-
-@lru_cache(maxsize=256)
-def _mixture_rule(alpha: float, r: float) -> MixtureRule:
-    return MixtureRule(alpha, r)
-
-
-@lru_cache(maxsize=256)
-def _asymptotic_rule(alpha: float, planned: int) -> AsymptoticRule:
-    return AsymptoticRule(alpha, tuned_rho2(alpha, planned))
+def _silent(effect: float, square: float, t: float | None, reason: str) -> Comparison:
+    return Comparison(effect, sqrt(square), -inf, inf, 1.0, t, "none", False, reason)  # noqa: FBT003
