@@ -1,6 +1,6 @@
-"""Calibrate the boundary of rule 1 and write ``src/palio/stats/horizon_table.py``.
+"""Calibrate the boundary of rule 1 and write ``src/palio/stats/anytime/horizon_table.py``.
 
-    python benchmarks/stats/calibrate.py > src/palio/stats/horizon_table.py
+    python benchmarks/stats/calibrate.py > src/palio/stats/anytime/horizon_table.py
     python benchmarks/stats/calibrate.py --check     compares the table with simulated paths
 
 For every error probability the level c is found at which Brownian motion crosses
@@ -17,7 +17,7 @@ import numpy as np
 from brownian import Array, crossed, simulated
 from scipy.special import ndtri
 
-from palio.stats.horizon import BEND, END, FINAL, RISE, SLACK, T_MIN, level_of
+from palio.stats.anytime.horizon import BEND, END, FINAL, RISE, SLACK, T_MIN, level_of
 
 ALPHA_GRID = (
     1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.065,

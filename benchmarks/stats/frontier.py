@@ -26,8 +26,8 @@ from brownian import Array, crossed, mean_stop
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from palio.stats.horizon import HorizonRule
-from palio.stats.sequential import RESERVE_SHARE
+from palio.stats.anytime.horizon import HorizonRule
+from palio.stats.anytime.sequential import RESERVE_SHARE
 
 LOOKS, ALPHA = 100, 0.05
 RESERVE = RESERVE_SHARE * ALPHA
@@ -108,7 +108,7 @@ def section() -> str:
     ]
     for weight, price in ((0.0, 1.0), (0.3, 1.0), (1.0, 1.0), (1.5, 1.2), (3.0, 2.0)):
         point = point_of(frontier_boundary(price, weight))
-        lines.append(f"| frontier, w = {weight:g}, k = {price:g} | .0500 | {_cells(point)} |")
+        lines.append(f"| frontier, w = {weight:g}, k = {price:g} | 0.0500 | {_cells(point)} |")
     for name, looks in (("a hundred binding looks", 100), ("any number of looks", None)):
         error, point = ours(looks, ALPHA - RESERVE)
         lines.append(f"| rule 1, {name} | {error:.4f} | {_cells(point)} |")

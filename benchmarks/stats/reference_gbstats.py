@@ -19,12 +19,12 @@ from gbstats.models.statistics import (
 )
 from reference_cases import Arm, Experiment
 
-from palio.stats.asymptotic import AsymptoticRule, tuned_rho2
-from palio.stats.bayes import chance_to_beat, expected_loss, normal_posterior
-from palio.stats.cuped import cuped
+from palio.stats.adjusted.cuped import cuped
+from palio.stats.anytime.asymptotic import AsymptoticRule, tuned_rho2
 from palio.stats.estimate import Estimate
-from palio.stats.means import relative, welch
 from palio.stats.moments import Moments
+from palio.stats.one_look.means import relative, welch
+from palio.stats.posterior.bayes import chance_to_beat, expected_loss, normal_posterior
 from palio.stats.ratios import ratio
 
 __all__ = ["gbstats_checks"]

@@ -15,15 +15,15 @@ from tea_tasting import Mean, Proportion, RatioOfMeans
 from tea_tasting.aggr import Aggregates
 from tea_tasting.metrics import MannWhitneyU
 
-from palio.stats.asymptotic import AsymptoticRule, tuned_rho2
-from palio.stats.cuped import cuped
+from palio.stats.adjusted.cuped import cuped
+from palio.stats.anytime.asymptotic import AsymptoticRule, tuned_rho2
+from palio.stats.anytime.sample_ratio import sample_ratio_log_evalue
 from palio.stats.estimate import Estimate, conclude
-from palio.stats.means import relative, welch
 from palio.stats.multiplicity import adjust, e_bh
-from palio.stats.proportions import two_proportions
-from palio.stats.ranks import mann_whitney
+from palio.stats.one_look.means import relative, welch
+from palio.stats.one_look.proportions import two_proportions
+from palio.stats.one_look.ranks import mann_whitney
 from palio.stats.ratios import ratio
-from palio.stats.sample_ratio import sample_ratio_log_evalue
 
 __all__ = ["confseq_checks", "spotify_checks", "tea_checks", "ville_checks"]
 

@@ -43,3 +43,11 @@ def test_every_row_names_a_witness() -> None:
     assert len(rows) > 60
     bare = [row for row in rows if "test_" not in row and "witness test" not in row]
     assert bare == []
+
+
+def test_the_examples_run_in_their_order() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert len(blocks) >= 6
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "statistics.md", "exec"), names)

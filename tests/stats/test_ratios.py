@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import ttest_ind
 
+from palio.stats.anytime.sequential import compare
 from palio.stats.joint import JointMoments
-from palio.stats.means import relative, welch
 from palio.stats.moments import Moments
+from palio.stats.one_look.means import relative, welch
 from palio.stats.ratios import ratio
-from palio.stats.sequential import compare
 
 Array = NDArray[np.float64]
 

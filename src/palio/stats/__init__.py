@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from palio.stats.adaptive import AdaptiveSums, adaptive_interval
-from palio.stats.asymptotic import AsymptoticRule, tuned_rho2
-from palio.stats.auc import (
-    Auc,
-    auc,
-    auc_difference,
-    auc_estimate,
-    auc_moments,
-    binned_auc,
-    paired_auc_difference,
-    paired_auc_moments,
+from palio.stats.adjusted.cuped import Adjusted, cuped
+from palio.stats.adjusted.regression import lin
+from palio.stats.adjusted.strata import (
+    Heterogeneity,
+    Stratified,
+    WorstSegment,
+    heterogeneity,
+    post_stratify,
+    worst_segment,
 )
-from palio.stats.bayes import (
-    BetaPosterior,
-    ExpectedLoss,
-    NormalPosterior,
-    beta_posterior,
-    chance_to_be_best,
-    chance_to_beat,
-    expected_loss,
-    normal_posterior,
-)
-from palio.stats.binary import BinaryBlocks, BinaryEProcess
-from palio.stats.binary_bounds import BinaryDifference, rate_sequence
-from palio.stats.calibration import (
-    CalibrationBins,
-    CalibrationError,
-    Spiegelhalter,
-    calibration_difference,
-    calibration_error,
-    calibration_in_the_large,
-    calibration_moments,
-    spiegelhalter,
-)
-from palio.stats.cuped import Adjusted, cuped
+from palio.stats.anytime.asymptotic import AsymptoticRule, tuned_rho2
+from palio.stats.anytime.binary import BinaryBlocks, BinaryEProcess
+from palio.stats.anytime.binary_bounds import BinaryDifference, rate_sequence
+from palio.stats.anytime.horizon import HorizonRule, level_of
+from palio.stats.anytime.sample_ratio import SampleRatio, sample_ratio, sample_ratio_log_evalue
+from palio.stats.anytime.sequential import Comparison, compare, compare_paired, running
 from palio.stats.estimate import Equivalence, Estimate, conclude, equivalence
 from palio.stats.frames import summarize, summarize_clusters
-from palio.stats.group_sequential import crossing_probabilities
-from palio.stats.histogram import LogHistogram
-from palio.stats.history import Forecast, History, forecast, summarize_history
-from palio.stats.horizon import HorizonRule, level_of
 from palio.stats.joint import JointMoments
-from palio.stats.means import one_sample, relative, relative_moments, welch
 from palio.stats.moments import Moments
 from palio.stats.multiplicity import adjust, e_bh, sidak_alpha
-from palio.stats.off_policy import OffPolicyValue, off_policy_value
-from palio.stats.paired import DiscordantEvidence, mcnemar, mcnemar_evalue, paired_loss
-from palio.stats.planning import (
+from palio.stats.one_look.means import one_sample, relative, relative_moments, welch
+from palio.stats.one_look.proportions import relative_risk, two_proportions, wilson
+from palio.stats.one_look.ranks import brunner_munzel, mann_whitney
+from palio.stats.planned.group_sequential import crossing_probabilities
+from palio.stats.planned.history import Forecast, History, forecast, summarize_history
+from palio.stats.planned.planning import (
     ANY_LOOKS,
     ONE_LOOK,
     Baseline,
@@ -59,36 +38,65 @@ from palio.stats.planning import (
     detectable_effect,
     sample_size,
 )
-from palio.stats.proportions import relative_risk, two_proportions, wilson
-from palio.stats.quantiles import least_units, quantile_difference, quantile_moments
-from palio.stats.ranks import brunner_munzel, mann_whitney
+from palio.stats.planned.spending import (
+    repeated_interval,
+    spending_bounds,
+    spent,
+    stagewise_p_value,
+)
+from palio.stats.policies.adaptive import AdaptiveSums, adaptive_interval
+from palio.stats.policies.off_policy import OffPolicyValue, off_policy_value
+from palio.stats.posterior.bayes import (
+    BetaPosterior,
+    ExpectedLoss,
+    NormalPosterior,
+    beta_posterior,
+    chance_to_be_best,
+    chance_to_beat,
+    expected_loss,
+    normal_posterior,
+)
+from palio.stats.quality.auc import (
+    Auc,
+    auc,
+    auc_difference,
+    auc_estimate,
+    auc_moments,
+    binned_auc,
+    paired_auc_difference,
+    paired_auc_moments,
+)
+from palio.stats.quality.calibration import (
+    CalibrationBins,
+    CalibrationError,
+    Spiegelhalter,
+    calibration_difference,
+    calibration_error,
+    calibration_in_the_large,
+    calibration_moments,
+    spiegelhalter,
+)
+from palio.stats.quality.histogram import LogHistogram
+from palio.stats.quality.paired import DiscordantEvidence, mcnemar, mcnemar_evalue, paired_loss
+from palio.stats.quality.paired_calibration import even_bins, paired_calibration_difference
+from palio.stats.quality.quantiles import least_units, quantile_difference, quantile_moments
+from palio.stats.quality.scoring import ScoreReport, compare_scores
 from palio.stats.ratios import ratio
-from palio.stats.regression import lin
-from palio.stats.report import Looking, ReportRow, report, report_row
-from palio.stats.returns import (
+from palio.stats.reporting.row import Looking, ReportRow, report_row
+from palio.stats.reporting.table import SegmentRow, report, report_segments
+from palio.stats.returns.series import (
     ReturnMoments,
     WinRate,
     autocorrelations,
     maximum_drawdown,
     win_rate,
 )
-from palio.stats.sample_ratio import SampleRatio, sample_ratio, sample_ratio_log_evalue
-from palio.stats.sequential import Comparison, compare, compare_paired, running
-from palio.stats.sharpe import (
+from palio.stats.returns.sharpe import (
     annual_factor,
     probabilistic_sharpe,
     sharpe,
     sharpe_difference,
     sharpe_difference_paired,
-)
-from palio.stats.spending import repeated_interval, spending_bounds, spent, stagewise_p_value
-from palio.stats.strata import (
-    Heterogeneity,
-    Stratified,
-    WorstSegment,
-    heterogeneity,
-    post_stratify,
-    worst_segment,
 )
 
 __all__ = [
@@ -125,6 +133,8 @@ __all__ = [
     "ReportRow",
     "ReturnMoments",
     "SampleRatio",
+    "ScoreReport",
+    "SegmentRow",
     "Spiegelhalter",
     "Stratified",
     "WinRate",
@@ -149,12 +159,14 @@ __all__ = [
     "chance_to_beat",
     "compare",
     "compare_paired",
+    "compare_scores",
     "conclude",
     "crossing_probabilities",
     "cuped",
     "detectable_effect",
     "e_bh",
     "equivalence",
+    "even_bins",
     "expected_loss",
     "forecast",
     "heterogeneity",
@@ -170,6 +182,7 @@ __all__ = [
     "one_sample",
     "paired_auc_difference",
     "paired_auc_moments",
+    "paired_calibration_difference",
     "paired_loss",
     "post_stratify",
     "probabilistic_sharpe",
@@ -183,6 +196,7 @@ __all__ = [
     "repeated_interval",
     "report",
     "report_row",
+    "report_segments",
     "running",
     "sample_ratio",
     "sample_ratio_log_evalue",

@@ -1,0 +1,1 @@
+"""Arms with what is known of their units taken out."""

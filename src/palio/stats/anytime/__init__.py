@@ -1,0 +1,1 @@
+"""Rules that hold however often one looks."""

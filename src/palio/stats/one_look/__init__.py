@@ -1,0 +1,1 @@
+"""Comparisons for one look that was fixed beforehand."""

@@ -1,0 +1,1 @@
+"""What data tell that a policy in motion has chosen."""

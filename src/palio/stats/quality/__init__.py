@@ -1,0 +1,1 @@
+"""What makes a model good: losses in pairs, ranks, calibration, latency."""

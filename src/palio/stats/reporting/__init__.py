@@ -1,0 +1,1 @@
+"""What is said of a metric, and of a table, all together."""
