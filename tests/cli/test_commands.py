@@ -59,7 +59,7 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "audit list", "audit verify",
+            "audit list", "audit verify", "compare", "compare-scores",
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
             "endpoints show",
             "experiments analyze", "experiments complete", "experiments draft",
@@ -70,7 +70,7 @@ def test_the_commands_are_known() -> None:
             "models alias", "models aliases", "models create", "models declare-lifecycle",
             "models history", "models lifecycle", "models list", "models move", "models promote",
             "models register", "models rollback", "models show", "models versions",
-            "outcomes record", "predict", "serve", "store upgrade", "train",
+            "outcomes record", "plan", "predict", "serve", "store upgrade", "train",
         ]
     )  # fmt: skip
 

@@ -11,7 +11,18 @@ import msgspec
 import typer
 from pydantic import ValidationError
 
-from palio.cli import access, endpoints, experiments, models, outcomes, serving, training
+from palio.cli import (
+    access,
+    comparing,
+    endpoints,
+    experiments,
+    models,
+    outcomes,
+    planning,
+    scoring,
+    serving,
+    training,
+)
 from palio.cli.session import Shell
 from palio.edge.problems import exit_code_of, problem_of
 from palio.edge.session import Wiring
@@ -71,7 +82,14 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")
-    own: tuple[Callable[..., Any], ...] = (training.train, serving.serve, serving.predict)
+    own: tuple[Callable[..., Any], ...] = (
+        comparing.compare,
+        planning.plan,
+        scoring.compare_scores,
+        training.train,
+        serving.serve,
+        serving.predict,
+    )
     for command in (*own, *commands):
         app.command()(command)
     return app

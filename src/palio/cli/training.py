@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +67,23 @@ def train(
         for name, image in draft.trained.plots.items():
             (plots / f"{name}.png").write_bytes(image)
     if as_json:
-        print_json({"metrics": metrics, "training": record, "version": registered})
+        intervals = record["intervals"]
+        print_json(
+            {
+                "metrics": metrics,
+                "intervals": intervals,
+                "training": record,
+                "version": registered,
+            }
+        )
         return
     listing(
         metrics.items(),
-        ("metric", "held out"),
-        [(k, number(v)) for k, v in metrics.items()],
+        ("metric", "held out (95 % interval)"),
+        [
+            (name, _held_out(value, record["intervals"].get(name)))
+            for name, value in metrics.items()
+        ],
         as_json=False,
     )
     for warning in record["warnings"]:
@@ -80,3 +92,7 @@ def train(
         typer.echo("not registered; add --register to keep it, --promote to serve it")
         return
     typer.echo(f"{registered.reference} is registered, stage {registered.stage}")
+
+
+def _held_out(value: float, bounds: Sequence[float] | None) -> str:
+    return number(value) + ("" if bounds is None else f" ({bounds[0]:.3g} to {bounds[1]:.3g})")

@@ -1,4 +1,4 @@
-"""Figures of a classifier on rows it has not seen."""
+"""Figures of a classifier on rows it has not seen, with 95 % intervals of some."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 from sklearn import metrics  # type: ignore[import-untyped]
 
 from palio.charts.curves import Bin
+from palio.stats.moments import Moments
+from palio.stats.one_look.means import one_sample
+from palio.stats.one_look.proportions import wilson
+from palio.stats.quality.auc import auc, auc_estimate
+from palio.stats.quality.calibration import CalibrationError
+from palio.stats.quality.calibration import calibration_error as calibration_of
+from palio.stats.quality.paired_calibration import even_bins
 
-__all__ = ["calibration_bins", "calibration_error", "classifier_metrics"]
+__all__ = [
+    "calibration_bins",
+    "calibration_error",
+    "classifier_intervals",
+    "classifier_metrics",
+]
 
 _Array = np.ndarray[Any, Any]
 
@@ -35,8 +47,10 @@ def classifier_metrics(codes: _Array, probabilities: _Array) -> dict[str, float]
     -------
     dict
         ``accuracy``, ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``,
-        ``brier``, ``log_loss``, ``calibration_error``; ``roc_auc`` is left out where only one
-        class occurs.
+        ``brier``, ``log_loss``, ``calibration_error`` (a mean distance, which noise makes larger)
+        and ``calibration_rms`` (a root mean square, the noise taken off); ``roc_auc`` and
+        ``average_precision`` are left out where only one class occurs, ``calibration_rms`` where
+        rows are too few to tell noise from error.
     """
     classes = range(probabilities.shape[1])
     chosen = probabilities.argmax(axis=1)
@@ -45,10 +59,7 @@ def classifier_metrics(codes: _Array, probabilities: _Array) -> dict[str, float]
     truth = np.eye(len(classes))[codes]
     squares = ((probabilities - truth) ** 2).sum(axis=1)
     ranked = [1] if is_binary else [at for at in classes if 0 < truth[:, at].sum() < len(codes)]
-    if is_binary:
-        sure, happened = probabilities[:, 1], codes == 1
-    else:
-        sure, happened = probabilities.max(axis=1), chosen == codes
+    happened, sure = _surest(codes, probabilities)
     found = {
         "accuracy": metrics.accuracy_score(codes, chosen),
         "precision": metrics.precision_score(codes, chosen, **averaged),
@@ -58,10 +69,64 @@ def classifier_metrics(codes: _Array, probabilities: _Array) -> dict[str, float]
         "log_loss": metrics.log_loss(codes, probabilities, labels=list(classes)),
         "calibration_error": calibration_error(happened, sure),
     }
+    if (debiased := _debiased(happened, sure)) is not None:
+        found["calibration_rms"] = debiased.error
     if len(set(codes.tolist())) > 1:
         for name, score in _RANKINGS.items():
             found[name] = np.mean([score(truth[:, at], probabilities[:, at]) for at in ranked])
     return {name: float(value) for name, value in found.items()}
+
+
+def classifier_intervals(codes: _Array, probabilities: _Array) -> dict[str, tuple[float, float]]:
+    """Return 95 % intervals of what the figures would be on all rows there could be.
+
+    They say how far the rows held out, if these are independent, leave the figures open; not what
+    another fit, or rows of another time, would give.
+
+    Parameters
+    ----------
+    codes, probabilities
+        As for :func:`classifier_metrics`.
+
+    Returns
+    -------
+    dict
+        Lower and upper bound of ``accuracy`` (Wilson), ``brier`` and ``log_loss`` (Student),
+        ``calibration_rms`` (noncentral chi-square) and, with two classes that both occur twice,
+        ``roc_auc`` (DeLong); those that cannot be told are left out.
+    """
+    at = np.arange(len(codes))
+    hits = int((probabilities.argmax(axis=1) == codes).sum())
+    found = {"accuracy": wilson(hits, len(codes))}
+    squares = ((probabilities - np.eye(probabilities.shape[1])[codes]) ** 2).sum(axis=1)
+    is_binary = probabilities.shape[1] == 2  # noqa: PLR2004  two classes
+    least = np.finfo(probabilities.dtype).eps  # as scikit-learn clips
+    surprise = -np.log(np.clip(probabilities[at, codes], least, 1))
+    for name, losses in (("brier", squares / (2 if is_binary else 1)), ("log_loss", surprise)):
+        moments = Moments.of(losses)
+        if moments.n > 1 and moments.var > 0:
+            mean = one_sample(moments)
+            found[name] = (max(mean.lower, 0.0), mean.upper)
+    if (debiased := _debiased(*_surest(codes, probabilities))) is not None:
+        found["calibration_rms"] = (debiased.lower, debiased.upper)
+    if is_binary and min(np.bincount(codes, minlength=2)) > 1:
+        area = auc_estimate(auc(codes, probabilities[:, 1]))
+        found["roc_auc"] = (area.lower, area.upper)
+    return found
+
+
+def _surest(codes: _Array, probabilities: _Array) -> tuple[_Array, _Array]:
+    """Give whether the second of two classes, or the likeliest of more, came; and its score."""
+    if probabilities.shape[1] == 2:  # noqa: PLR2004  two classes
+        return codes == 1, probabilities[:, 1]
+    return probabilities.argmax(axis=1) == codes, probabilities.max(axis=1)
+
+
+def _debiased(happened: _Array, sure: _Array) -> CalibrationError | None:
+    try:
+        return calibration_of(even_bins(happened, np.clip(sure, 0, 1)))
+    except ValueError:  # one class alone, or rows too few
+        return None
 
 
 _RANKINGS = {

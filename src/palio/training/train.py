@@ -16,7 +16,7 @@ from palio.errors import InvalidData, InvalidInput
 from palio.registry.signature import Feature, Label, Signature, Task
 from palio.training.columns import features_of, identifiers, labels_of, matrix
 from palio.training.estimators import estimator_for
-from palio.training.metrics import classifier_metrics
+from palio.training.metrics import classifier_intervals, classifier_metrics
 from palio.training.plots import draw
 from palio.training.table import fingerprint
 
@@ -36,7 +36,8 @@ class Trained:
     metrics
         Figures on the rows held out.
     record
-        Data, settings and warnings, as JSON-ready fields.
+        Data, settings, warnings and ``intervals``, the 95 % bounds (lower, upper) of those metrics
+        that have them, as JSON-ready fields.
     plots
         PNG images by name: ``calibration``, ``roc``, ``precision_recall``.
     """
@@ -103,6 +104,7 @@ def train(
     on_step(f"measuring on {len(held_out):,} rows held out")
     probabilities = model.predict_proba(cells[held_out])
     metrics = classifier_metrics(codes[held_out], probabilities)
+    intervals = classifier_intervals(codes[held_out], probabilities)
     on_step("drawing curves")
     plots = draw(codes[held_out], probabilities, target=target, labels=labels, metrics=metrics)
     record = {
@@ -114,6 +116,7 @@ def train(
         "rows_train": len(learnt),
         "rows_test": len(held_out),
         "fingerprint": fingerprint(frame),
+        "intervals": {name: list(bounds) for name, bounds in intervals.items()},
         "sklearn": sklearn.__version__,
         "warnings": identifiers(frame, features),
         **_described(features, codes, labels),
