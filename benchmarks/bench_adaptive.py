@@ -6,7 +6,7 @@ means so far with one pseudo-unit at the mean of all. Compared, per cell:
 
 - naive: plain arm means, Welch's standard error, 1.96 of them;
 - textbook: the plain mean of the scores d, their sample variance, rule 2;
-- ours: `palio.stats.adaptive`, by rule 2 and, with the horizon declared, by rule 1.
+- ours: `palio.stats.policies.adaptive`, by rule 2 and, with the horizon declared, by rule 1.
 
 python benchmarks/bench_adaptive.py [simulations]
 """
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from palio.stats.adaptive import AdaptiveSums, adaptive_interval
+from palio.stats.policies.adaptive import AdaptiveSums, adaptive_interval
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Array, Array], Array]

@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import bench_adaptive
 import bench_analysis
 import bench_assignment
+import bench_frames
 import bench_predict
 import bench_recording
 
@@ -24,6 +26,8 @@ BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "predict": bench_predict.rows,
     "recording": bench_recording.rows,
     "analysis": bench_analysis.rows,
+    "frames": bench_frames.rows,
+    "adaptive": bench_adaptive.rows,
 }
 
 
@@ -37,12 +41,14 @@ def main() -> None:
     if "--json" in sys.argv:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{'what':<44}{'ours':>14}{'limit':>14}{'ratio':>9}  target")
+    print(f"{'what':<56}{'ours':>14}{'limit':>14}{'ratio':>9}  target")
     for row in rows:
-        print(
-            f"{row['what']:<44}{row['ours']:>14,.1f}{row['limit']:>14,.1f}"
-            f"{row['ratio']:>9.2f}  {row['target']}"
-        )
+        ours, limit = (f"{row[side]:,.{_decimals(row[side])}f}" for side in ("ours", "limit"))
+        print(f"{row['what']:<56}{ours:>14}{limit:>14}{row['ratio']:>9.2f}  {row['target']}")
+
+
+def _decimals(value: float | str) -> int:
+    return 1 if float(value) >= 10 else 3
 
 
 if __name__ == "__main__":
