@@ -10,8 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import hypothesis
 import psycopg
 import pytest
+
+# In CI the same examples every time; elsewhere new ones, which are what finds something.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("PALIO_CI"):
+    hypothesis.settings.load_profile("ci")
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other
 

@@ -201,7 +201,7 @@ def test_properties_of_one_area(value: Auc, alpha: float, alternative: Any, null
         assert (found.p_value <= alpha) == (found.lower > null or found.upper < null)
     narrower = Auc(value.positives, value.negatives, value.area, value.se / 2)
     half = auc_estimate(narrower, alpha=alpha, alternative=alternative, null=null)
-    assert half.upper - half.lower < found.upper - found.lower
+    assert half.upper - half.lower < found.upper - found.lower or alpha == 0.5  # no reach at all
 
 
 def test_the_bounds_of_one_area_are_normal_in_log_odds() -> None:

@@ -18,7 +18,6 @@ from functools import lru_cache
 from math import ceil, inf, isnan, sqrt
 from typing import Literal
 
-from scipy.optimize import brentq  # type: ignore[import-untyped]  # no stubs
 from scipy.special import nctdtr, stdtrit  # type: ignore[import-untyped]  # no stubs
 
 from palio.stats import ranges
@@ -352,6 +351,8 @@ def detectable_effect(
     """
     null, sign = design.null, -1 if design.alternative == "smaller" else 1
     ranges.whole("units", units, _least_units(baseline, null, design))
+    from scipy.optimize import brentq  # type: ignore[import-untyped]  # noqa: PLC0415 -- slow to load
+
     _check_power(power, design)
     step = _se(baseline, null, units, design)
     room = inf
