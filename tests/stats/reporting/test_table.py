@@ -12,7 +12,6 @@ import pytest
 
 from palio.stats.adjusted.cuped import cuped
 from palio.stats.adjusted.strata import heterogeneity, worst_segment
-from palio.stats.estimate import Alternative
 from palio.stats.frames import summarize, summarize_clusters
 from palio.stats.joint import JointMoments
 from palio.stats.moments import Moments
@@ -23,8 +22,6 @@ from palio.stats.reporting.row import Looking, ReportRow, report_row
 from palio.stats.reporting.table import report, report_segments
 
 LOOKING = Looking(horizon=4_000)
-SIDES: tuple[Alternative, ...] = ("two-sided", "larger", "smaller")
-CONTROL, TREATMENT = Moments(1_000, 10.0, 4.0), Moments(1_100, 10.4, 5.0)
 
 
 def table(n: int = 2_000, *, seed: int = 1) -> pl.DataFrame:
