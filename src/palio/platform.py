@@ -15,6 +15,7 @@ from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.loader import ArtifactLoader
+from palio.artifacts.policy import Trust
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
 from palio.edge.verbs import Verbs
@@ -93,7 +94,7 @@ def _remote(settings: Settings) -> Palio:
         verbs=remote_verbs(connection),
         _predict=connection.predict,
         _closing=connection.close,
-        _trusted_types=settings.trusted_types,
+        _trust=_trust(settings),
         _clock=_now,
     )
 
@@ -106,7 +107,7 @@ def _in_process(settings: Settings) -> Palio:
         verbs=_verbs(store, settings, actor),
         _predict=server.predict,
         _closing=store.close,
-        _trusted_types=settings.trusted_types,
+        _trust=_trust(settings),
         _clock=_now,
     )
 
@@ -225,8 +226,12 @@ def _store(settings: Settings) -> SqlStore:
 
 def _engine(store: SqlStore, settings: Settings) -> Engine:
     artifacts = FsspecArtifactStore(settings.artifacts_url())
-    loader = ArtifactLoader(artifacts, trusted_types=settings.trusted_types)
+    loader = ArtifactLoader(artifacts, _trust(settings))
     return Engine(store, loader, _now, _id)
+
+
+def _trust(settings: Settings) -> Trust:
+    return Trust(trusted_types=settings.trusted_types, allow_pickle=settings.allow_pickle)
 
 
 def _user() -> str:

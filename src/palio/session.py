@@ -24,6 +24,7 @@ from palio.registry.service import Models
 from palio.registry.signature import Signature
 
 if TYPE_CHECKING:
+    from palio.artifacts.policy import Trust
     from palio.training.train import Trained
 
 __all__ = ["Draft", "Palio", "version_of"]
@@ -49,7 +50,7 @@ class Palio:
     verbs: Verbs
     _predict: Callable[[PredictRequest], Answer]
     _closing: Callable[[], None]
-    _trusted_types: tuple[str, ...]
+    _trust: Trust
     _clock: Clock
 
     @property
@@ -89,7 +90,10 @@ class Palio:
         *,
         version: str | None = None,
         sample: Any = None,
+        target: Any = None,
         signature: Signature | None = None,
+        flavor: str | None = None,
+        preprocessor: Any = None,
         metrics: Mapping[str, float] | None = None,
         training: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -103,13 +107,20 @@ class Palio:
         model
             Name of the model; created when it does not exist.
         estimator
-            The fitted object; its flavor is recognised.
+            The fitted object, a function, or the ``Path`` of a file or folder with a model. Files
+            that hold code are not run here unless ``PALIO_ALLOW_PICKLE`` is true.
         version
             Name of the version; made from the UTC time when not given.
         sample
             Rows like those it was fitted on, to infer the signature from.
+        target
+            Labels of the sample, where the model does not keep its classes.
         signature
             The signature itself, instead of a sample.
+        flavor
+            How it is saved, such as ``pickled``; recognised when not given.
+        preprocessor
+            A fitted transformer that runs before the model, or the ``Path`` of its file.
         metrics, training, tags, description
             What is known of it.
         files
@@ -120,26 +131,30 @@ class Palio:
         Version
             As registered.
         """
-        from palio.artifacts.flavors import recognise
-        from palio.artifacts.loader import package
+        from palio.artifacts.loader import flavor_of, infer_signature, package
 
-        if signature is None and sample is None:
-            raise InvalidInput(
-                "sample is missing; give some of the rows the model was fitted on, or a signature",
-                field="sample",
-            )
-        trusted = self._trusted_types
+        trust = self._trust
+        chosen = flavor_of(estimator, flavor, trust)
         if signature is None:
-            signature = recognise(estimator, trusted).infer_signature(estimator, sample)
+            signature = infer_signature(
+                estimator, chosen, sample, target, preprocessor=preprocessor, trust=trust
+            )
         with tempfile.TemporaryDirectory(prefix="palio-package-") as folder:
-            flavor = package(estimator, Path(folder), signature, trusted_types=trusted)
+            package(
+                estimator,
+                Path(folder),
+                signature,
+                flavor=chosen,
+                preprocessor=preprocessor,
+                trust=trust,
+            )
             for path, content in (files or {}).items():
                 target = _inside(Path(folder), path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             draft = VersionDraft(
                 version=version or version_of(self._clock()),
-                flavor=flavor,
+                flavor=chosen.name,
                 signature=signature,
                 metrics=metrics or {},
                 training=training or {},

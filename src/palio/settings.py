@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         default=(),
         description="Types in scikit-learn files to trust beside Palio's own list, as JSON list",
     )
+    allow_pickle: bool = Field(
+        default=False,
+        description="Load versions whose files run code: pickle, joblib and cloudpickle",
+    )
 
     def artifacts_url(self) -> str:
         """Return where the files of versions lie."""

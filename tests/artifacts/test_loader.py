@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from palio.artifacts.files import FsspecArtifactStore
+from palio.artifacts.flavors import named
 from palio.artifacts.flavors.sklearn import MODEL_FILE, SklearnFlavor
-from palio.artifacts.loader import ArtifactLoader, package
-from palio.errors import CorruptArtifact, InvalidInput
+from palio.artifacts.loader import ArtifactLoader, flavor_of, infer_signature, package
+from palio.artifacts.policy import NOTHING_TRUSTED, Trust
+from palio.errors import CorruptArtifact, InvalidInput, UntrustedArtifact
 from palio.registry.domain import Manifest, Version
 from palio.registry.signature import Signature
 
@@ -81,5 +86,145 @@ def test_a_version_without_signature_is_refused(
 
 
 def test_an_unknown_flavor_is_refused(store: FsspecArtifactStore, manifest: Manifest) -> None:
-    with pytest.raises(InvalidInput, match="'onnx' is no flavor"):
-        ArtifactLoader(store).load(version(manifest, flavor="onnx"))
+    with pytest.raises(InvalidInput, match="'mystery' is no flavor"):
+        ArtifactLoader(store).load(version(manifest, flavor="mystery"))
+
+
+class Marking:
+    """Pickled, it is a call that leaves a folder behind when it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "code-was-run"
+
+
+@pytest.fixture
+def crafted(mark: Path, tmp_path: Path) -> Path:
+    """Return a file that runs code when it is unpickled."""
+    path = tmp_path / "credit.pkl"
+    path.write_bytes(pickle.dumps(Marking(mark)))
+    return path
+
+
+def staged(store: FsspecArtifactStore, source: Path, folder: Path, **more: Any) -> Version:
+    folder.mkdir()
+    flavor = package(source, folder, SIGNATURE)
+    with store.stage("credit-risk", "v1", folder) as files:
+        files.publish()
+    return version(files.manifest, flavor=flavor, **more)
+
+
+def test_code_is_not_run_where_that_is_not_allowed(
+    store: FsspecArtifactStore, crafted: Path, mark: Path, tmp_path: Path
+) -> None:
+    registered = staged(store, crafted, tmp_path / "folder")
+    assert registered.flavor == "pickled"
+    with pytest.raises(UntrustedArtifact, match="credit-risk:v1 is of flavor pickled"):
+        ArtifactLoader(store).load(registered)
+    assert not mark.exists()
+    with pytest.raises(InvalidInput, match="answers nothing"):
+        ArtifactLoader(store, Trust(allow_pickle=True)).load(registered)
+    assert mark.is_dir()  # so the file would have run it
+
+
+def test_code_that_was_tampered_with_is_not_run_even_where_it_is_allowed(
+    store: FsspecArtifactStore, crafted: Path, mark: Path, tmp_path: Path
+) -> None:
+    honest = tmp_path / "honest.pkl"
+    honest.write_bytes(pickle.dumps(MODEL))
+    registered = staged(store, honest, tmp_path / "folder")
+    lying = tmp_path / "artifacts" / "credit-risk" / "v1" / "honest.pkl"
+    lying.write_bytes(crafted.read_bytes())
+    with pytest.raises(CorruptArtifact, match=r"honest\.pkl is not what was registered"):
+        ArtifactLoader(store, Trust(allow_pickle=True)).load(registered)
+    assert not mark.exists()
+
+
+def test_a_pickle_behind_the_name_of_a_safe_flavor_is_not_run(
+    store: FsspecArtifactStore, crafted: Path, mark: Path, tmp_path: Path
+) -> None:
+    registered = staged(store, crafted, tmp_path / "folder")
+    with pytest.raises(InvalidInput, match="no model of flavor sklearn"):
+        ArtifactLoader(store).load(replace(registered, flavor="sklearn"))
+    with pytest.raises(InvalidInput, match=r"model\.skops cannot be read"):
+        staged(store, crafted.rename(tmp_path / "model.skops"), tmp_path / "other")
+    assert not mark.exists()
+
+
+def test_kept_files_answer_nobody(store: FsspecArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"1")
+    registered = staged(store, tmp_path / "weights.bin", tmp_path / "folder")
+    with pytest.raises(InvalidInput, match=r"credit-risk:v1 is of flavor plain.*no requests"):
+        ArtifactLoader(store, Trust(allow_pickle=True)).load(replace(registered, signature=None))
+
+
+def test_registering_a_file_runs_it_only_where_that_is_allowed(
+    crafted: Path, mark: Path, tmp_path: Path
+) -> None:
+    flavor = flavor_of(crafted, None)
+    signature = infer_signature(crafted, flavor, INPUTS, [True, False], trust=NOTHING_TRUSTED)
+    assert signature == SIGNATURE  # what the estimator of the same inputs has
+    with pytest.raises(InvalidInput, match=r"give target .* or a signature"):
+        infer_signature(crafted, flavor, INPUTS, trust=NOTHING_TRUSTED)
+    (tmp_path / "out").mkdir()
+    assert package(crafted, tmp_path / "out", SIGNATURE, flavor=flavor) == "pickled"
+    assert not mark.exists()
+    assert (tmp_path / "out" / "credit.pkl").read_bytes() == crafted.read_bytes()
+    with pytest.raises(InvalidInput, match="answers nothing"):
+        package(crafted, tmp_path / "out", SIGNATURE, trust=Trust(allow_pickle=True))
+    assert mark.is_dir()
+
+
+def test_the_signature_of_a_file_that_may_be_loaded_is_read_off_it(tmp_path: Path) -> None:
+    package(MODEL, tmp_path, SIGNATURE)
+    for path in (tmp_path, tmp_path / MODEL_FILE):
+        found = infer_signature(path, flavor_of(path, None), INPUTS, trust=NOTHING_TRUSTED)
+        assert found == SIGNATURE
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps(MODEL))
+    allowing = Trust(allow_pickle=True)
+    found = infer_signature(tmp_path / "other.pkl", named("pickled"), INPUTS, trust=allowing)
+    assert found == SIGNATURE
+
+
+def test_kept_files_have_no_signature(tmp_path: Path) -> None:
+    flavor = named("plain")
+    assert infer_signature(tmp_path, flavor, None, trust=NOTHING_TRUSTED) is None
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("kept")
+    (tmp_path / "out").mkdir()
+    assert package(tmp_path / "in", tmp_path / "out", None) == "plain"
+    assert (tmp_path / "out" / "notes.txt").read_text() == "kept"
+
+
+def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="sample is missing"):
+        infer_signature(MODEL, named("sklearn"), None, trust=NOTHING_TRUSTED)
+    with pytest.raises(InvalidInput, match="signature is missing; a model of flavor sklearn"):
+        package(MODEL, tmp_path, None)
+    (tmp_path / "model.pkl").write_bytes(b"")
+    with pytest.raises(InvalidInput, match="signature is missing; a model of flavor pickled"):
+        package(tmp_path / "model.pkl", tmp_path, None)
+
+
+def test_a_link_is_not_followed_out_of_a_folder(
+    store: FsspecArtifactStore, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").symlink_to(Path(__file__))
+    with pytest.raises(InvalidInput, match="is a link"):
+        staged(store, tmp_path / "in", tmp_path / "out")
+
+
+def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").mkdir()
+    (tmp_path / "data.txt").write_text("a folder's name is taken")
+    (tmp_path / "out" / "data.txt").mkdir(parents=True)
+    with pytest.raises(InvalidInput, match=r"data\.txt cannot be copied"):
+        package(tmp_path / "data.txt", tmp_path / "out", None)

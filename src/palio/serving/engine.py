@@ -173,6 +173,8 @@ class Engine:
         """
         request_id, unit, choice = chosen
         if loaded.signature is None:
+            if isinstance(loaded.failure, PalioError):
+                raise loaded.failure
             raise NotFound(
                 f"{choice.model}:{choice.version} was registered without a signature and cannot "
                 "serve; register it with one",

@@ -1,52 +1,132 @@
-"""How models of one library are saved, recognised and loaded: one file a library.
+"""How models of one library are saved, recognised and loaded: one folder a library.
 
-A flavor's library is imported when the flavor is first asked for, so that this table costs
-nothing.
+Libraries that do not come with Palio are imported by :func:`needed` when a model is saved or
+loaded, so that asking every flavor costs nothing and a missing one is an error with a remedy.
 """
 
 from __future__ import annotations
 
+import enum
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from palio.errors import InvalidInput
+from palio.errors import InvalidInput, MissingExtra
 from palio.registry.ports import Predictor
 from palio.registry.signature import Signature
 
-__all__ = ["FLAVORS", "Flavor", "named", "recognise"]
+__all__ = [
+    "FLAVORS",
+    "HEAD_BYTES",
+    "PREPROCESSOR",
+    "Flavor",
+    "Safety",
+    "model_file",
+    "named",
+    "needed",
+    "recognise",
+]
+
+HEAD_BYTES = 4_096
+"""How much of a file's beginning a flavor sees when it is asked whether the file is its own."""
+
+PREPROCESSOR = "preprocessor."
+"""How the name of a file begins whose transformer runs before the model; never a model's own."""
+
+
+class Safety(enum.StrEnum):
+    """What loading the files of a flavor can do."""
+
+    SAFE = "safe"  # data only: nothing in the files can name code
+    CHECKED = "checked"  # the files name types; each is compared with an exact list first
+    CODE = "code"  # loading runs what the files say: only where PALIO_ALLOW_PICKLE=true
+    KEPT = "kept"  # never loaded: bytes for people and other programs
 
 
 class Flavor(Protocol):
-    """One library's way from a model in memory to files and back. Safe to share."""
+    """One library's way from a model in memory to files and back. Safe to share.
+
+    Made from ``trusted_types``, exact names that flavors of safety ``checked`` allow beside their
+    own; others ignore them. Its module imports a library of an extra by :func:`needed` only.
+    """
 
     @property
     def name(self) -> str:
         """How versions refer to the flavor."""
         ...
 
+    @property
+    def safety(self) -> Safety:
+        """What loading its files can do; the loader keeps ``code`` away from ``restore``."""
+        ...
+
     def recognises(self, model: object) -> bool:
-        """Tell whether the model is of this library."""
+        """Tell whether an object is of this library, without importing the library.
+
+        The names of the modules of ``type(model).__mro__`` say so: whoever holds an object of a
+        library has imported it. Never raises.
+        """
+        ...
+
+    def claims(self, name: str, head: bytes, /) -> bool:
+        """Tell whether a file holds a model of this library, without reading it as one.
+
+        Parameters
+        ----------
+        name
+            The file's name without folders.
+        head
+            Its first :data:`HEAD_BYTES` bytes, or all of them.
+        """
         ...
 
     def infer_signature(self, model: object, sample: Any, target: Any = None) -> Signature:
-        """Read feature names and types off a sample of inputs."""
+        """Read feature names and types off a sample of inputs, and the answer off the model.
+
+        Parameters
+        ----------
+        model
+            An object that it recognises, or one that ``restore`` returned.
+        sample
+            Inputs as a frame or an array; ``palio.artifacts.flavors.samples`` reads it.
+        target
+            Labels of the sample, where the model does not keep its classes.
+        """
         ...
 
     def save(self, model: object, folder: Path, signature: Signature) -> None:
-        """Write the model as files into ``folder``."""
+        """Write the model as files into ``folder``; refuse what ``load`` would refuse."""
+        ...
+
+    def restore(self, files: Mapping[str, bytes]) -> object:
+        """Make verified bytes an object again that ``infer_signature`` takes.
+
+        The file is found by :func:`model_file`; a file of another origin keeps its own name.
+        Raises ``UntrustedArtifact`` for types not allowed, ``InvalidInput`` for bytes it cannot
+        read, ``MissingExtra`` where the library is not installed.
+        """
         ...
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
-        """Make verified bytes a model again; raise ``UntrustedArtifact`` for types not allowed."""
+        """Make verified bytes a predictor; raises as ``restore``, and if it does not fit."""
         ...
 
 
 FLAVORS: Mapping[str, tuple[str, str]] = {
+    "onnx": ("palio.artifacts.flavors.onnx", "OnnxFlavor"),
+    "xgboost": ("palio.artifacts.flavors.xgboost", "XgboostFlavor"),
+    "lightgbm": ("palio.artifacts.flavors.lightgbm", "LightgbmFlavor"),
     "sklearn": ("palio.artifacts.flavors.sklearn", "SklearnFlavor"),
+    "callables": ("palio.artifacts.flavors.callables", "CallablesFlavor"),
+    "pickled": ("palio.artifacts.flavors.pickled", "PickledFlavor"),
+    "plain": ("palio.artifacts.flavors.plain", "PlainFlavor"),
 }
-"""Where each flavor is defined: module and class."""
+"""Where each flavor is defined, module and class; the first that recognises a model has it.
+
+Libraries come before ``sklearn``, whose base class some of them share; ``callables`` takes any
+object that answers, and ``plain`` any file, so these come last.
+"""
 
 
 def named(name: str, trusted_types: Sequence[str] = ()) -> Flavor:
@@ -65,21 +145,110 @@ def named(name: str, trusted_types: Sequence[str] = ()) -> Flavor:
 
 
 def recognise(model: object, trusted_types: Sequence[str] = ()) -> Flavor:
-    """Return the flavor that can save the model.
+    """Return the flavor that can save an object, or load the file at a path.
+
+    Parameters
+    ----------
+    model
+        A model in memory, or the ``Path`` of a file or of a folder whose own files are looked at;
+        none is read as a model here.
+    trusted_types
+        Exact names of types that the flavor allows beside its own.
 
     Raises
     ------
     InvalidInput
         Listing the known flavors, if none recognises it.
     """
-    for name in FLAVORS:
-        flavor = named(name, trusted_types)
-        if flavor.recognises(model):
-            return flavor
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    flavors = [named(name, trusted_types) for name in FLAVORS]
+    if isinstance(model, Path):
+        heads = _heads(model)
+        found = [one for one in flavors if any(one.claims(*head) for head in heads.items())]
+        kind = f"file {model.name}"
+    else:
+        found = [flavor for flavor in flavors if flavor.recognises(model)]
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    if found:
+        return found[0]
     raise InvalidInput(
         f"a {kind} is no model of a known flavor; known: {', '.join(FLAVORS)}; give a fitted "
-        "estimator of one of these",
+        "model of one of these",
         field="model",
         value=kind,
     )
+
+
+def model_file(flavor: Flavor, files: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """Return name and bytes of the one file of a version that the flavor claims.
+
+    Files in folders, such as ``plots/roc.png``, are never models.
+
+    Raises
+    ------
+    InvalidInput
+        If no file is claimed, or several are.
+    """
+    claimed = [
+        path
+        for path, content in files.items()
+        if "/" not in path and flavor.claims(path, content[:HEAD_BYTES])
+    ]
+    if len(claimed) == 1:
+        return claimed[0], files[claimed[0]]
+    if not claimed:
+        raise _no_model(
+            f"no model of flavor {flavor.name} is among the files "
+            f"({', '.join(sorted(files)) or 'none'}); register a version that has one",
+            files,
+        )
+    raise _no_model(
+        f"{' and '.join(sorted(claimed))} could each be the model of flavor {flavor.name}; "
+        "register a version with one of them",
+        claimed,
+    )
+
+
+def _no_model(message: str, found: Iterable[str]) -> InvalidInput:
+    return InvalidInput(message, field="model", value=sorted(found))
+
+
+def needed(library: str, *, extra: str) -> Any:
+    """Import a library that an extra brings.
+
+    Raises
+    ------
+    MissingExtra
+        Naming the extra, if it is not installed.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise MissingExtra(
+            f"{library} is not installed; pip install 'palio[{extra}]'",
+            extra=extra,
+            library=library,
+        ) from error
+
+
+def _heads(path: Path) -> dict[str, bytes]:
+    try:
+        files = _own_files(path) if path.is_dir() else [path]
+        heads = {}
+        for file in sorted(files):
+            with file.open("rb") as opened:
+                heads[file.name] = opened.read(HEAD_BYTES)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}; give the path of a file, or of a folder",
+            field="model",
+            value=str(path),
+        ) from error
+    return heads
+
+
+def _own_files(folder: Path) -> list[Path]:
+    return [
+        file
+        for file in folder.iterdir()
+        if file.is_file() and not file.name.startswith(PREPROCESSOR)
+    ]

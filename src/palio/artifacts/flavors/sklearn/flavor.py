@@ -5,12 +5,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import skops.io  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
 from skops.io.exceptions import UnsupportedTypeException  # type: ignore[import-untyped]
 
+from palio.artifacts.flavors import Safety, model_file
 from palio.artifacts.flavors.sklearn.predictor import SklearnPredictor
 from palio.artifacts.flavors.sklearn.signatures import signature_of
 from palio.artifacts.flavors.sklearn.trees import check_trees
@@ -18,7 +19,7 @@ from palio.artifacts.flavors.sklearn.trusted import TRUSTED_TYPES
 from palio.errors import InvalidInput, UntrustedArtifact
 from palio.registry.signature import Signature, Task
 
-__all__ = ["MODEL_FILE", "SklearnFlavor"]
+__all__ = ["MODEL_FILE", "SklearnFlavor", "check_fits"]
 
 MODEL_FILE = "model.skops"
 _UNREADABLE = (
@@ -45,6 +46,7 @@ class SklearnFlavor:
     """
 
     name = "sklearn"
+    safety = Safety.CHECKED
 
     def __init__(self, trusted_types: Sequence[str] = ()) -> None:
         self._trusted = TRUSTED_TYPES | frozenset(trusted_types)
@@ -52,6 +54,10 @@ class SklearnFlavor:
     def recognises(self, model: object) -> bool:
         """Tell whether the model is an estimator."""
         return isinstance(model, BaseEstimator)
+
+    def claims(self, name: str, _head: bytes, /) -> bool:
+        """Tell whether a file is an archive of skops, by its name: a zip may hold anything."""
+        return name.endswith(".skops")
 
     def infer_signature(self, model: object, sample: Any, target: Any = None) -> Signature:
         """Read feature names and types off a sample of inputs."""
@@ -67,20 +73,32 @@ class SklearnFlavor:
         UntrustedArtifact
             If it could not be loaded again, because of types that are not allowed.
         """
-        _check_fits(model, signature)
+        check_fits(model, signature)
+        (folder / MODEL_FILE).write_bytes(self.dumped(model))
+
+    def dumped(self, estimator: object) -> bytes:
+        """Return an estimator of any kind, also a transformer, as bytes that can be loaded.
+
+        Raises
+        ------
+        InvalidInput
+            If skops cannot save it.
+        UntrustedArtifact
+            If it could not be loaded again, because of types that are not allowed.
+        """
         try:
-            content = skops.io.dumps(model, compression=zipfile.ZIP_DEFLATED)
+            content: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
         except UnsupportedTypeException as error:
             raise InvalidInput(
-                f"skops cannot save this {type(model).__name__}: {error}; use an estimator "
-                "without such parts",
+                f"skops cannot save this {type(estimator).__name__}: {error}; use an estimator "
+                "without such parts, or flavor pickled where those who load it trust you",
                 field="model",
-                value=type(model).__name__,
+                value=type(estimator).__name__,
             ) from error
         self._check_types(content)
-        (folder / MODEL_FILE).write_bytes(content)
+        return content
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> SklearnPredictor:
+    def restore(self, files: Mapping[str, bytes]) -> object:
         """Make an estimator of bytes whose digests have been compared.
 
         Raises
@@ -89,19 +107,27 @@ class SklearnFlavor:
             If the file holds types that are not allowed, or trees that no estimator grows;
             before anything in it is called.
         InvalidInput
-            If the bytes are no skops file that this installation reads, or the model in it
-            does not fit the signature.
+            If the bytes are no skops file that this installation reads.
         """
-        if MODEL_FILE not in files:
-            raise _unreadable(f"is not among the files ({', '.join(sorted(files)) or 'none'})")
-        content = files[MODEL_FILE]
+        name, content = model_file(self, files)
         try:
             self._check_types(content)
             model = skops.io.loads(content, trusted=sorted(self._trusted))
         except _UNREADABLE as error:
-            raise _unreadable(f"cannot be read: {error}") from error
+            raise _unreadable(name, error) from error
         check_trees(model)
-        _check_fits(model, signature)
+        return cast("object", model)
+
+    def load(self, files: Mapping[str, bytes], signature: Signature) -> SklearnPredictor:
+        """Make an estimator of bytes whose digests have been compared, and let it answer.
+
+        Raises
+        ------
+        UntrustedArtifact, InvalidInput
+            As ``restore``; ``InvalidInput`` also if the model does not fit the signature.
+        """
+        model = self.restore(files)
+        check_fits(model, signature)
         return SklearnPredictor(model, signature)
 
     def _check_types(self, content: bytes) -> None:
@@ -116,7 +142,8 @@ class SklearnFlavor:
             )
 
 
-def _check_fits(model: Any, signature: Signature) -> None:
+def check_fits(model: Any, signature: Signature) -> None:
+    """Raise ``InvalidInput`` when an estimator takes or gives other than the signature says."""
     width = getattr(model, "n_features_in_", len(signature.features))
     if not callable(getattr(model, "predict", None)):
         raise _misfit("answers nothing, it has no predict", type(model).__name__)
@@ -137,10 +164,10 @@ def _misfit(why: str, value: object) -> InvalidInput:
     )
 
 
-def _unreadable(why: str) -> InvalidInput:
+def _unreadable(name: str, error: Exception) -> InvalidInput:
     return InvalidInput(
-        f"{MODEL_FILE} {why}; save the model with palio and the versions of scikit-learn and "
-        "skops that are installed where it is served",
+        f"{name} cannot be read: {error}; save the model with palio and the versions of "
+        "scikit-learn and skops that are installed where it is served",
         field="model",
-        value=MODEL_FILE,
+        value=name,
     )

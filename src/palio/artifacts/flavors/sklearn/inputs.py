@@ -19,6 +19,7 @@ from sklearn.compose import ColumnTransformer  # type: ignore[import-untyped]
 from sklearn.impute import SimpleImputer  # type: ignore[import-untyped]
 from sklearn.preprocessing import FunctionTransformer  # type: ignore[import-untyped]
 
+from palio.artifacts.flavors.answers import numbers
 from palio.artifacts.flavors.sklearn.trees import parts
 from palio.registry.signature import Cell, FeatureType, Signature
 
@@ -57,12 +58,8 @@ def inputs_for(model: object, signature: Signature) -> Inputs:
             if isinstance(part, BaseEstimator):
                 vars(part).pop(_NAMES, None)
     if signature.numeric:
-        return _numbers
+        return numbers
     return _cells(signature, None if any(_knows_none(part) for part in inside) else math.nan)
-
-
-def _numbers(table: list[list[Cell]]) -> Any:
-    return np.array(table, dtype=np.float64)
 
 
 def _cells(signature: Signature, missing_string: float | None) -> Inputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from sklearn.linear_model import (  # type: ignore[import-untyped]
     LogisticRegressionCV,
 )
 from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from palio.artifacts.flavors.sklearn.inputs import inputs_for
+from palio.artifacts.flavors.threads import FewThreads
 from palio.registry.signature import Cell, Label, Predictions, Signature, Task
 
 __all__ = ["SklearnPredictor"]
@@ -32,14 +31,6 @@ _LIKELIEST = (
     LogisticRegressionCV,
     RandomForestClassifier,
 )
-# below this, threads that wait for each other cost more than they save, and far more on a busy
-# machine: 64 rows took 190 ms on two contended cores instead of 1.3 ms
-_ROWS_FOR_ONE_THREAD = 2048
-
-
-@functools.cache
-def _openmp() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 class SklearnPredictor:
@@ -56,6 +47,7 @@ class SklearnPredictor:
     def __init__(self, model: Any, signature: Signature) -> None:
         self._inputs = inputs_for(model, signature)
         self._model = model
+        self._threads = FewThreads()
         self._classes: list[Label] = list(signature.classes)
         self._is_classifier = signature.task is Task.CLASSIFICATION
         self._has_probabilities = hasattr(model, "predict_proba")
@@ -64,9 +56,7 @@ class SklearnPredictor:
 
     def predict(self, table: list[list[Cell]]) -> Predictions:
         """Answer a table that the signature has checked; raises what the model raises."""
-        if len(table) > _ROWS_FOR_ONE_THREAD:
-            return self._answer(table)
-        with _openmp().limit(limits=1, user_api="openmp"):
+        with self._threads.over(len(table)):
             return self._answer(table)
 
     def _answer(self, table: list[list[Cell]]) -> Predictions:

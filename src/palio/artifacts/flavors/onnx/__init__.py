@@ -1,0 +1,7 @@
+"""ONNX, run by onnxruntime."""
+
+from __future__ import annotations
+
+from palio.artifacts.flavors.onnx.flavor import OnnxFlavor
+
+__all__ = ["OnnxFlavor"]
