@@ -38,7 +38,8 @@ READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
-    *("models.lifecycle", "models.version", "models.versions"),
+    *("models.lifecycle", "models.version", "models.versions", "models.lifecycles"),
+    *("models.compare", "models.lifecycle_named", "models.requirements"),
 }
 
 

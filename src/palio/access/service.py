@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from palio.access.audit import AuditEntry, Break, Change, first_break
+from palio.access.audit import (
+    AuditCheck,
+    AuditEntry,
+    AuditQuery,
+    Break,
+    Change,
+    Mark,
+    check_chain,
+)
 from palio.access.domain import ApiKey, Identity, KeyRing, NewKey, Role, digest_of, requires
-from palio.access.ports import AccessUnit
-from palio.errors import InvalidInput, NotFound, Unauthenticated
+from palio.access.ports import AccessUnit, AuditLog
+from palio.errors import CorruptArtifact, InvalidInput, NotFound, Unauthenticated
 from palio.ports import Clock, Ids, Store
 
-__all__ = ["Audit", "AuditCheck", "Keys"]
+__all__ = ["Audit", "AuditCheck", "Keys", "every_entry"]
 
 _PAGE = 1_000
+_BEFORE_ALL = 1 - 2**63  # an entry that somebody numbered 0 or less is read as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +128,6 @@ class Keys:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AuditCheck:
-    """The result of reading the whole chain: how many entries, and the first break, if any."""
-
-    entries: int
-    broken: Break | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """The audit log, read."""
@@ -135,20 +136,103 @@ class Audit:
     actor: Identity
 
     @requires(Role.VIEWER)
-    def list(self, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
-        """Return entries in order, from the one following ``after``; at most 1,000."""
+    def list(
+        self,
+        after: int = 0,
+        limit: int = 100,
+        *,
+        model: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[AuditEntry]:
+        """Return entries in order, from the one following ``after``; at most 1,000.
+
+        Parameters
+        ----------
+        after
+            The ``seq`` of the last entry already read: the next page begins behind it.
+        limit
+            Entries at most; more than 1,000 is 1,000.
+        model
+            Only entries on this model, its versions, aliases, endpoints and experiments.
+        actor
+            Only what this actor did.
+        action
+            Only this action (``version.promote``), or all on a noun (``version``).
+        since, until
+            Only entries from ``since`` on and before ``until``; moments with a zone.
+        """
+        query = AuditQuery(model=model, actor=actor, action=action, since=since, until=until)
         with self.store.read() as unit:
-            return unit.audit.entries(after=after, limit=max(0, min(limit, _PAGE)))
+            return unit.audit.find(query, after=after, limit=max(0, min(limit, _PAGE)))
 
     @requires(Role.VIEWER)
-    def verify(self) -> AuditCheck:
-        """Read the chain from its start and report the first entry that does not hold."""
+    def verify(self, known_seq: int = 0, known_hash: str = "") -> AuditCheck:
+        """Read the chain from its start and report the first entry that does not hold.
+
+        Parameters
+        ----------
+        known_seq, known_hash
+            A place that the chain must contain, as a checkpoint tells it; none by default.
+        """
+        known = _known(known_seq, known_hash)
         with self.store.read() as unit:
-            entries = unit.audit.entries()
-            broken = first_break(entries)
-            if broken is None and len(entries) != unit.audit.head():
-                broken = Break(len(entries) + 1, "entries are missing at the end")
-        return AuditCheck(len(entries), broken)
+            found = check_chain(_paged(unit.audit), known)
+            if found.broken is None:
+                found = replace(found, broken=_beside_the_head(found, unit.audit))
+        return found
+
+
+def every_entry(audit: Audit) -> Iterator[AuditEntry]:
+    """Read the whole log, a page at a time, in process or over HTTP."""
+    after = _BEFORE_ALL
+    while page := audit.list(after, _PAGE):
+        yield from page
+        after = page[-1].seq
+
+
+def _paged(log: AuditLog) -> Iterator[AuditEntry | Break]:
+    """Read page by page; a page with an entry that cannot be read, entry by entry."""
+    after, limit = _BEFORE_ALL, _PAGE
+    while True:
+        try:
+            page = log.entries(after=after, limit=limit)
+        except CorruptArtifact as unreadable:
+            if limit == 1:
+                yield Break(after + 1, f"it cannot be read: {unreadable.__cause__}")
+                return
+            limit = 1
+            continue
+        if not page:
+            return
+        yield from page
+        after = page[-1].seq
+
+
+def _known(seq: int, hash_: str) -> Mark | None:
+    if seq < 0:
+        raise InvalidInput(f"known_seq must be 0 or more, got {seq}", field="known_seq", value=seq)
+    if (seq > 0) is not bool(hash_):
+        raise InvalidInput(
+            "known_seq and known_hash go together; give both, as the checkpoint has them",
+            field="known_hash",
+            value=hash_,
+        )
+    return Mark(seq, hash_) if seq else None
+
+
+def _beside_the_head(found: AuditCheck, log: AuditLog) -> Break | None:
+    """Compare what was read with the head that is kept beside it."""
+    head = log.head()
+    if head > found.entries:
+        return Break(found.entries + 1, "entries are missing at the end")
+    if head < found.entries:
+        return Break(head + 1, f"it follows entry {head}, which the store knows as the last")
+    if log.head_hash() != found.head:
+        return Break(head, "its hash is not the one that the store knows as the last")
+    return None
 
 
 def _without_digest(key: ApiKey) -> ApiKey:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, text
 
-from palio.access.audit import AuditEntry, Change, seal
-from palio.errors import StoreUnavailable
+from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
+from palio.errors import CorruptArtifact, StoreUnavailable
 from palio.experiments.events import Event, LogEntry, Outcome, Prediction
+from palio.storage import tables
 from palio.storage.collections import chunks
 from palio.storage.tables import audit_entries, audit_head, events
 
@@ -21,6 +22,7 @@ _KINDS: Mapping[str, type[Event]] = {"prediction": Prediction, "outcome": Outcom
 _DECODERS = {kind: msgspec.json.Decoder(event) for kind, event in _KINDS.items()}
 _ENCODE = msgspec.json.Encoder().encode
 _AUDIT_FIELDS = [str(column.name) for column in audit_entries.c]
+_OTHER_NOUNS = ("endpoint", "experiment", "key", "lifecycle")  # whose names may be a model's
 _COLUMNS = ("kind", "request_id", "unit", "outcome_id", "revision", "body")
 
 
@@ -129,15 +131,70 @@ class SqlAuditLog:
         """Return the last ``seq``."""
         return self._connection.execute(select(audit_head.c.seq)).scalar() or 0
 
+    def head_hash(self) -> str:
+        """Return the hash that the next entry will follow."""
+        return self._connection.execute(select(audit_head.c.hash)).scalar() or GENESIS
+
     def entries(self, *, after: int = 0, limit: int | None = None) -> Sequence[AuditEntry]:
         """Return entries in order."""
+        return self._read(after, limit)
+
+    def find(self, query: AuditQuery, *, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Return the entries a query asks for, in order."""
+        return self._read(after, limit, *_conditions(query))
+
+    def _read(
+        self, after: int, limit: int | None, *conditions: ColumnElement[bool]
+    ) -> list[AuditEntry]:
         query = (
             select(audit_entries)
-            .where(audit_entries.c.seq > after)
+            .where(audit_entries.c.seq > after, *conditions)
             .order_by(audit_entries.c.seq)
             .limit(limit)
         )
-        return [
-            msgspec.convert(dict(zip(_AUDIT_FIELDS, row, strict=True)), type=AuditEntry)
-            for row in self._connection.execute(query)
-        ]
+        try:
+            return [
+                msgspec.convert(dict(zip(_AUDIT_FIELDS, row, strict=True)), type=AuditEntry)
+                for row in self._connection.execute(query)
+            ]
+        except (msgspec.DecodeError, RecursionError, TypeError, ValueError) as unreadable:
+            raise CorruptArtifact(
+                f"the audit log has an entry that cannot be read: {unreadable}; "
+                "`palio audit verify` says which",
+            ) from unreadable
+
+
+def _conditions(query: AuditQuery) -> list[ColumnElement[bool]]:
+    column, found = audit_entries.c, []
+    if query.model is not None:
+        found.append(_of_model(query.model))
+    if query.actor is not None:
+        found.append(column.actor == query.actor)
+    if query.action is not None:
+        found.append(or_(column.action == query.action, _starts(column.action, query.action, ".")))
+    if query.since is not None:
+        found.append(column.at >= query.since)
+    if query.until is not None:
+        found.append(column.at < query.until)
+    return found
+
+
+def _of_model(model: str) -> ColumnElement[bool]:
+    action, subject = audit_entries.c.action, audit_entries.c.subject
+    elsewhere = or_(*(_starts(action, noun, ".") for noun in _OTHER_NOUNS))
+    served = select(tables.endpoints.c.name).where(tables.endpoints.c.model == model)
+    tried = select(tables.experiments.c.key).where(tables.experiments.c.model == model)
+    return or_(
+        _starts(subject, model, ":"),
+        _starts(subject, model, "@"),
+        and_(subject == model, ~elsewhere),
+        and_(_starts(action, "endpoint", "."), subject.in_(served)),
+        and_(_starts(action, "experiment", "."), subject.in_(tried)),
+    )
+
+
+def _starts(column: Any, word: str, mark: str) -> ColumnElement[bool]:
+    """Compare exactly: LIKE would ignore case on SQLite."""
+    start = word + mark
+    found: ColumnElement[bool] = func.substr(column, 1, len(start)) == start
+    return found

@@ -7,7 +7,7 @@ what would not survive a database does not survive here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from palio.access.audit import GENESIS, AuditEntry, Change, seal
+from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.delivery.domain import Endpoint
 from palio.errors import AlreadyExists, InvalidInput
@@ -146,6 +146,8 @@ class MemoryAuditLog:
 
     def __init__(self, state: _State) -> None:
         self._entries = state.audit
+        self._endpoints = MemoryCollection(state, Endpoint, "name")
+        self._experiments = MemoryCollection(state, Experiment, "key")
 
     def append(self, change: Change) -> AuditEntry:
         """Seal a change after the last entry."""
@@ -160,7 +162,31 @@ class MemoryAuditLog:
 
     def entries(self, *, after: int = 0, limit: int | None = None) -> Sequence[AuditEntry]:
         """Return entries in order."""
-        return self._entries[after : None if limit is None else after + limit]
+        start = max(0, after)
+        return self._entries[start : None if limit is None else start + limit]
+
+    def head_hash(self) -> str:
+        """Return the hash that the next entry will follow."""
+        return self._entries[-1].hash if self._entries else GENESIS
+
+    def find(self, query: AuditQuery, *, after: int, limit: int) -> Sequence[AuditEntry]:
+        """Return the entries a query asks for, in order."""
+        found: Iterable[AuditEntry] = filter(query.admits, self.entries(after=after))
+        if query.model is not None:
+            found = filter(self._is_of(query.model), found)
+        return list(islice(found, limit))
+
+    def _is_of(self, model: str) -> Callable[[AuditEntry], bool]:
+        endpoints = {one.name for one in self._endpoints.find(model=model)}
+        experiments = {one.key for one in self._experiments.find(model=model)}
+        others = {"endpoint": endpoints, "experiment": experiments, "key": (), "lifecycle": ()}
+
+        def is_of(entry: AuditEntry) -> bool:
+            noun = entry.action.partition(".")[0]
+            of_it = entry.subject.startswith((f"{model}:", f"{model}@"))
+            return of_it or entry.subject in others.get(noun, {model})
+
+        return is_of
 
 
 class MemoryUnit:
