@@ -59,7 +59,8 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "audit list", "audit verify", "compare", "compare-scores",
+            "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
+            "compare", "compare-scores",
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
             "endpoints show",
             "experiments analyze", "experiments complete", "experiments draft",
@@ -67,9 +68,11 @@ def test_the_commands_are_known() -> None:
             "experiments ship", "experiments show", "experiments start", "experiments stop",
             "experiments verify",
             "keys create", "keys list", "keys revoke",
-            "models alias", "models aliases", "models create", "models declare-lifecycle",
-            "models history", "models lifecycle", "models list", "models move", "models promote",
-            "models register", "models rollback", "models show", "models versions",
+            "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
+            "models alias", "models aliases", "models compare", "models create", "models history",
+            "models list",
+            "models move", "models promote", "models register", "models requirements",
+            "models rollback", "models show", "models versions",
             "outcomes record", "plan", "predict", "serve", "store upgrade", "train",
         ]
     )  # fmt: skip
@@ -105,7 +108,12 @@ def test_every_command_has_an_example_that_can_be_typed(path: tuple[str, ...], c
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_programs_can_ask_for_json(path: tuple[str, ...]) -> None:
     options = {option for one in LEAVES[path].params for option in one.opts}
-    without = {("serve",), ("store", "upgrade"), ("experiments", "export")}
+    without = {
+        ("audit", "export"),
+        ("experiments", "export"),
+        ("serve",),
+        ("store", "upgrade"),
+    }
     assert ("--json" in options) is (path not in without)
 
 
@@ -179,6 +187,13 @@ def train_two(tell: Callable[..., Any], say: Callable[..., str], loans: Path) ->
     assert "risk:b is registered, stage development" in out
     assert "not registered" in say("train", loans, "--target", "default", "--model", "risk")
     assert [v["version"] for v in tell("models", "versions", "risk")] == ["a", "b"]
+    auc = next(
+        row for row in tell("models", "compare", "risk:a", "risk:b") if row["metric"] == "roc_auc"
+    )
+    gap = auc["differences"]["risk:b"]["value"] - trained["metrics"]["roc_auc"]
+    assert auc["differences"]["risk:b"]["absolute"] == pytest.approx(gap)
+    assert auc["best"] == ("risk:b" if gap > 0 else "risk:a")
+    assert "risk:b" in say("models", "compare", "risk:a", "risk:b", "--better", "roc_auc=lower")
     assert "risk:a" in say("models", "show", "risk@champion")
     assert "is in staging" in say("models", "move", "risk:b", "staging", "--reason", "looks well")
 
@@ -238,11 +253,12 @@ def test_the_other_commands(tell: Teller, cli: Cli, store: str, tmp_path: Path) 
         '{"name": "short", "initial": "a", "production": "b", "retired": "c", '
         '"transitions": {"a": ["b"], "b": ["c"], "c": ["b"]}}'
     )
-    assert "short is declared" in say("models", "declare-lifecycle", lifecycle)
+    assert "short is declared" in say("lifecycles", "declare", lifecycle)
     assert "is open" in say("models", "create", "other", "--lifecycle", "short")
     assert "other" in say("models", "list")
     assert "other has no versions yet" in say("models", "versions", "other")
-    assert re.search(r"b +c", say("models", "lifecycle", "other"))
+    assert "★ b  production" in say("lifecycles", "show", "short")
+    assert "is ready for staging" in say("models", "requirements", "credit:v2", "staging")
     assert "credit@next points at v2" in say("models", "alias", "credit", "next", "v2")
     assert "@next" in say("models", "aliases", "credit")
     said = say("models", "promote", "credit:v2", "--expected", "v1", "--reason", "better")
@@ -332,7 +348,7 @@ DEEP = "[" * 50_000 + "]" * 50_000
         (["predict", "nothing", "[[1]]"], (3, "no endpoint is named 'nothing'")),
         (["predict", "credit", "[[1,2,3]]", "--unit", ""], (2, "unit must have 1 to 256 char")),
         (["models", "register", "credit", "nowhere", "--version", "v3"], (2, "is no folder")),
-        (["models", "declare-lifecycle", "nowhere.json"], (2, "nowhere.json: ")),
+        (["lifecycles", "declare", "nowhere.json"], (2, "nowhere.json: ")),
         (["models", "move", "credit:v1", "nowhere"], (2, "'nowhere' is no stage")),
         (["models", "promote", "credit:v2", "--expected", "v9"], (4, "points at v1, not at v9")),
         (["models", "show", "credit"], (2, "'credit' is no reference")),

@@ -45,6 +45,7 @@ SENT: dict[str, dict[str, Any]] = {
     "outcomes_record": {"json": {"request_id": "nothing", "value": []}},
     "models_register": {"data": {"draft": DRAFT}, "files": [("files", ("a", b"a"))]},
     "models_create": {"json": {"name": "nothing", "lifecycle": "nothing"}},
+    "models_compare": {"json": {"references": ["nothing:v1", "nothing:v2"]}},
     "models_set_alias": {"json": {"version": "v1"}},
     "models_move": {"json": {"stage": "testing"}},
     "models_declare_lifecycle": {"json": LIFECYCLE},
@@ -54,7 +55,11 @@ SENT: dict[str, dict[str, Any]] = {
     "experiments_stop": {"json": {"reason": "why"}},
     "keys_create": {"json": {"name": " ", "role": "viewer"}},
 }
-BY_VIEWERS = {"experiments_analyze", "experiments_verify"}  # POST, for they fold the log
+BY_VIEWERS = {  # POST, for two fold the log and one takes a list
+    "experiments_analyze",
+    "experiments_verify",
+    "models_compare",
+}
 
 
 @dataclass(frozen=True, slots=True)

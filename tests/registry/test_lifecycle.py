@@ -146,3 +146,106 @@ def test_an_unknown_lifecycle(wired: Wired) -> None:
     with pytest.raises(NotFound, match="built in are standard, strict"):
         wired.models.create("m", lifecycle="none")
     assert list(wired.models.list()) == []
+
+
+# -- declared by people
+
+WRITTEN = {
+    "name": "x",
+    "initial": "a",
+    "production": "b",
+    "retired": "c",
+    "transitions": {"a": ["b"], "b": ["c"], "c": []},
+}
+
+
+def test_a_written_lifecycle_is_read() -> None:
+    assert Lifecycle.declared(WRITTEN) == lifecycle()
+    assert Lifecycle.declared(WRITTEN).requires == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "match"),
+    [
+        ({**WRITTEN, "transition": {}}, "transition: .* did you mean 'transitions'"),
+        ({**WRITTEN, 3: {}}, r"3: a lifecycle has no such field\. It has name"),
+        ({**WRITTEN, "transitions": {"a": None}}, "transitions.a is None; give a list of stages"),
+        ({**WRITTEN, "requires": {"b": "auc"}}, "requires.b is 'auc'; give a list, as in"),
+        ({**WRITTEN, "aliases": {"s": "boss"}}, "aliases.s is 'boss'; give a role: operator or"),
+        ({**WRITTEN, "name": 3}, "it needs name, initial, production, retired and transitions"),
+        ({**WRITTEN, "requires": 3}, "the lifecycle does not read: Expected `object`, got `int`"),
+        ({"name": "x"}, "missing required field `initial`"),
+        (None, "Expected `object`, got `null`"),
+        ([], "Expected `object`, got `array`"),
+    ],
+)
+def test_what_does_not_read_is_named(written: object, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        Lifecycle.declared(written)
+
+
+@pytest.mark.parametrize(
+    ("transitions", "match"),
+    [
+        ({"a": ("b",), "b": ("c",), "c": (), "d": ("b",)}, "no steps lead from a to d$"),
+        ({"a": (), "b": ("c",), "c": ()}, "no steps lead from a to b, c$"),
+        ({"a": ("b", "d"), "b": ("c",), "c": (), "d": ("e",), "e": ("d",)}, "d, e can reach nei"),
+        ({"a": ("b", "d"), "b": ("c",), "c": (), "d": ("d",)}, "d can reach neither b nor an end"),
+        ({"a": ("b", "c"), "b": (), "c": ()}, "b must lead to c, where former champions go"),
+        (
+            {"a": ("d",), "b": ("c",), "c": (), "d": ("d",)},
+            "no steps lead from a to b, c; a, d can reach neither b nor an end",
+        ),
+    ],
+)
+def test_stages_that_nothing_reaches_or_leaves_are_named(
+    wired: Wired, transitions: dict[str, tuple[str, ...]], match: str
+) -> None:
+    kept = lifecycle(transitions=transitions)  # what was declared before can still be read
+    with pytest.raises(InvalidInput, match=match):
+        kept.check_graph()
+    with pytest.raises(InvalidInput, match=match):
+        wired.models.declare_lifecycle(kept)
+    assert [one.name for one in wired.models.lifecycles()] == ["standard", "strict"]
+
+
+@pytest.mark.parametrize("one", [STANDARD, STRICT, OWN], ids=lambda one: one.name)
+def test_known_lifecycles_hold(one: Lifecycle) -> None:
+    one.check_graph()
+
+
+STAGES = ("a", "b", "c", "d", "e")
+graphs = st.fixed_dictionaries(
+    {
+        stage: st.lists(st.sampled_from([s for s in STAGES if s != stage]), unique=True).map(tuple)
+        for stage in STAGES
+    }
+).map(lambda drawn: {**drawn, "b": tuple(dict.fromkeys((*drawn["b"], "c")))})
+
+
+def closure(steps: dict[str, tuple[str, ...]]) -> set[tuple[str, str]]:
+    """Return who reaches whom, by Warshall's algorithm."""
+    pairs = {(one, to) for one, targets in steps.items() for to in targets}
+    pairs |= {(stage, stage) for stage in steps}
+    for via, source, target in itertools.product(STAGES, repeat=3):
+        if (source, via) in pairs and (via, target) in pairs:
+            pairs.add((source, target))
+    return pairs
+
+
+@given(graphs)
+def test_a_graph_holds_when_every_stage_is_reached_and_left(
+    transitions: dict[str, tuple[str, ...]],
+) -> None:
+    pairs = closure(transitions)
+    ends = {stage for stage, targets in transitions.items() if not targets} | {"b"}
+    lost = [stage for stage in transitions if ("a", stage) not in pairs]
+    stuck = [stage for stage in transitions if not any((stage, end) in pairs for end in ends)]
+    made = lifecycle(transitions=transitions)
+    if not lost and not stuck:
+        made.check_graph()
+        return
+    with pytest.raises(InvalidInput) as caught:
+        made.check_graph()
+    assert bool(lost) is (f"from a to {', '.join(lost)}" in str(caught.value))
+    assert bool(stuck) is (f"{', '.join(stuck)} can reach neither" in str(caught.value))

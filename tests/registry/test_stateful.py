@@ -1,16 +1,25 @@
-"""Production over any sequence of verbs, against a plain list as the model."""
+"""Production over any sequence of verbs, against plain lists and tables as the model."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.registry.guarded import GUARDED, registered_by
 
 from palio.access.audit import first_break
-from palio.errors import Conflict, IllegalTransition
+from palio.access.domain import Role
+from palio.errors import Conflict, Forbidden, IllegalTransition
 from palio.registry.domain import CHAMPION, effective_history
 from palio.registry.lifecycle import STANDARD
 from palio.testing.memory import MemoryStore
@@ -123,3 +132,135 @@ class Production(RuleBasedStateMachine):
 
 TestProduction = Production.TestCase
 TestProduction.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+PEOPLE = {"ann": Role.OPERATOR, "bob": Role.OPERATOR, "cid": Role.ADMIN}
+FIGURES = {  # creator, auc, ece: what guarded.py's stages require is met by some only
+    "1": ("ann", 0.9, 0.01),
+    "2": ("bob", 0.75, 0.05),
+    "3": ("ann", 0.9, 0.06),
+    "4": ("bob", 0.74, 0.01),
+}
+person = st.sampled_from(list(PEOPLE))
+
+
+class Guarded(RuleBasedStateMachine):
+    """``stage`` and ``approver`` are the model; ``lacks`` says by plain words who may enter."""
+
+    numbers = itertools.count()
+
+    def __init__(self, wired: Wired) -> None:
+        super().__init__()
+        self.wired = wired
+        self.model = f"m{next(self.numbers)}"
+        self.stage = dict.fromkeys(FIGURES, "new")
+        self.approver: dict[str, str | None] = dict.fromkeys(FIGURES)
+        self.reign: list[str] = []
+        self.points: dict[str, str] = {}
+        wired.models.create(self.model, lifecycle="guarded")
+        for version, (creator, auc, ece) in FIGURES.items():
+            registered_by(wired, creator, f"{self.model}:{version}", auc=auc, ece=ece)
+        self.entries = wired.audit.verify().entries
+
+    def acting(self, name: str) -> Any:
+        return self.wired.acting(name, PEOPLE[name]).models
+
+    def lacks(self, name: str, version: str, stage: str) -> list[str]:
+        creator, auc, ece = FIGURES[version]
+        missing = {
+            "metric auc": stage == "tried" and auc < 0.75,
+            "metric ece": stage == "live" and ece > 0.05,
+            "approval": stage == "live" and name == creator,
+        }
+        return [what for what, is_missing in missing.items() if is_missing]
+
+    @rule(name=person, version=some, stage=st.sampled_from(GUARDED.stages))
+    def move(self, name: str, version: str, stage: str) -> None:
+        if self.may(name, version, stage) and "live" not in (stage, self.stage[version]):
+            self.acting(name).move(f"{self.model}:{version}", stage)
+            self.stage[version] = stage
+            self.entries += 1
+            return
+        with pytest.raises(Conflict):
+            self.acting(name).move(f"{self.model}:{version}", stage)
+
+    @rule(name=person, version=some)
+    def promote(self, name: str, version: str) -> None:
+        if not self.may(name, version, "live"):
+            with pytest.raises(Conflict):
+                self.acting(name).promote(f"{self.model}:{version}")
+            return
+        self.acting(name).promote(f"{self.model}:{version}")
+        self._crown(version, name)
+        self.reign.append(version)
+
+    @rule(name=person)
+    def rollback(self, name: str) -> None:
+        back = self.reign[-2] if len(self.reign) > 1 else None
+        if back is None or self.stage[back] != "old":
+            with pytest.raises(Conflict):
+                self.acting(name).rollback(self.model)
+            return
+        self.acting(name).rollback(self.model)
+        own = FIGURES[back][0] == name
+        self._crown(back, self.approver[back] if own else name)
+        self.reign.pop()
+
+    @rule(name=person, version=some, stage=st.sampled_from(GUARDED.stages))
+    def ask(self, name: str, version: str, stage: str) -> None:
+        asked = self.acting(name).requirements(f"{self.model}:{version}", stage)
+        missing = [one.what for one in asked.findings if not one.met]
+        assert missing == self.lacks(name, version, stage)
+        assert asked.ready is self.may(name, version, stage)
+
+    @rule(name=person, version=some, alias=st.sampled_from(["shadow", "next"]))
+    def point(self, name: str, version: str, alias: str) -> None:
+        if alias == "shadow" and name != "cid":
+            with pytest.raises(Forbidden):
+                self.acting(name).set_alias(self.model, alias, version)
+            return
+        self.acting(name).set_alias(self.model, alias, version)
+        self.points[alias] = version
+        self.entries += 1
+
+    def may(self, name: str, version: str, stage: str) -> bool:
+        step = stage in GUARDED.transitions[self.stage[version]]
+        return step and not self.lacks(name, version, stage)
+
+    def _crown(self, version: str, approver: str | None) -> None:
+        if self.reign:
+            self.stage[self.reign[-1]] = "old"
+        self.stage[version], self.approver[version] = "live", approver
+        self.entries += 1
+
+    @invariant()
+    def all_is_as_the_model_says(self) -> None:
+        found = self.wired.models.versions(self.model)
+        assert {one.version: one.stage for one in found} == self.stage
+        assert {one.version: one.approved_by for one in found} == self.approver
+        champion = {CHAMPION: self.reign[-1]} if self.reign else {}
+        assert self.wired.models.aliases(self.model) == self.points | champion
+
+    @invariant()
+    def nobody_approves_their_own(self) -> None:
+        for one in self.wired.models.versions(self.model):
+            assert one.approved_by != one.created_by
+
+    @invariant()
+    def refusals_leave_no_trace(self) -> None:
+        checked = self.wired.audit.verify()
+        assert (checked.entries, checked.broken) == (self.entries, None)
+
+
+@pytest.mark.parametrize(
+    ("store", "examples"), [("memory_store", 40), ("sqlite_store", 8), ("postgres_store", 8)]
+)
+def test_requirements_hold_over_any_sequence(
+    request: pytest.FixtureRequest, store: str, examples: int
+) -> None:
+    wired = Wired(request.getfixturevalue(store))
+    wired.models.declare_lifecycle(GUARDED)
+    run_state_machine_as_test(
+        lambda: Guarded(wired),
+        settings=settings(max_examples=examples, stateful_step_count=25, deadline=None),
+    )

@@ -16,6 +16,7 @@ from palio.cli import (
     comparing,
     endpoints,
     experiments,
+    lifecycles,
     models,
     outcomes,
     planning,
@@ -76,6 +77,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
         ctx.obj = Shell(wiring, store, key)
 
     app.add_typer(models.app, name="models")
+    app.add_typer(lifecycles.app, name="lifecycles")
     app.add_typer(endpoints.app, name="endpoints")
     app.add_typer(experiments.app, name="experiments")
     app.add_typer(outcomes.app, name="outcomes")

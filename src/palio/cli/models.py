@@ -11,8 +11,8 @@ import typer
 from palio.cli.output import AsJson, describe, done, listing, moment, number
 from palio.cli.session import verbs
 from palio.errors import InvalidInput
+from palio.registry.comparison import MetricDifference, Way
 from palio.registry.domain import CHAMPION, Version, VersionDraft
-from palio.registry.lifecycle import Lifecycle
 from palio.registry.signature import Signature
 
 __all__ = ["app"]
@@ -215,31 +215,86 @@ def history(
 
 
 @app.command()
-def lifecycle(ctx: typer.Context, model: Name, as_json: AsJson = False) -> None:
-    """Show the stages of a model's versions and the steps between them.
+def requirements(
+    ctx: typer.Context,
+    reference: Reference,
+    stage: Annotated[
+        str | None, typer.Argument(help="Stage to enter; production when not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a version lacks to enter a stage; exit code 1 if it lacks something.
 
-    [dim]palio models lifecycle credit-risk[/dim]
+    [dim]palio models requirements credit-risk:v2 staging[/dim]
     """
-    found = verbs(ctx).models.lifecycle(model)
-    describe(
-        found,
-        [(s, ", ".join(t) or "(end)") for s, t in found.transitions.items()],
+    found = verbs(ctx).models.requirements(reference, stage)
+    lacks = "is ready for" if found.ready else "is not ready for"
+    rows = [("step", "in the lifecycle", "none" if found.step else "one", not found.step)]
+    rows += [(one.what, one.wanted, one.found, one.met) for one in found.findings]
+    shown = [(*row, "yes" if met else "no") for *row, met in rows]
+    listing(
+        found,  # type: ignore[arg-type]  # one record is printed whole
+        ("requirement", "wanted", "found", "met"),
+        shown,
         as_json=as_json,
+    )
+    if not as_json:
+        typer.echo(f"{found.version} {lacks} {found.stage}")
+        if found.step:
+            typer.echo(found.step)
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    ctx: typer.Context,
+    references: Annotated[list[str], typer.Argument(help="The baseline, then one or more.")],
+    better: Annotated[
+        list[str] | None, typer.Option(help="metric=higher or metric=lower; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the metrics of versions against those of the first: how far, and which is better.
+
+    [dim]palio models compare credit-risk@champion credit-risk:v7 --better payback=lower[/dim]
+    """
+    ways = dict(_way(text) for text in better or ())
+    found = verbs(ctx).models.compare(references, ways)
+    rows = [
+        (row.metric, number(row.baseline), other, number(one.value), _far(one), _word(one.better))
+        for row in found
+        for other, one in row.differences.items()
+    ]
+    listing(
+        found,
+        ("metric", references[0], "version", "has", "difference", "better"),
+        rows,
+        as_json=as_json,
+        empty="none of these versions has a metric",
     )
 
 
-@app.command("declare-lifecycle")
-def declare_lifecycle(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="JSON file with the lifecycle.")],
-    as_json: AsJson = False,
-) -> None:
-    """Keep a lifecycle of your own.
+def _way(text: str) -> tuple[str, Way]:
+    metric, _, way = text.partition("=")
+    if way not in set(Way):
+        raise InvalidInput(
+            f"--better takes metric=higher or metric=lower, got {text!r}",
+            field="better",
+            value=text,
+        )
+    return metric, Way(way)
 
-    [dim]palio models declare-lifecycle lifecycle.json[/dim]
-    """
-    found = verbs(ctx).models.declare_lifecycle(_read(file, Lifecycle))
-    done(found, f"lifecycle {found.name} is declared", as_json=as_json)
+
+def _far(one: MetricDifference) -> str:
+    if one.absolute is None:
+        return ""
+    share = "" if one.relative is None else f" ({one.relative:+.2%})"
+    return f"{one.absolute:+.4g}{share}"
+
+
+def _word(better: bool | None) -> str:
+    return {True: "yes", False: "no", None: ""}[better]
 
 
 T = TypeVar("T")

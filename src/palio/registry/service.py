@@ -12,12 +12,12 @@ from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.ports import Clock, Store
 from palio.registry import aliases
+from palio.registry.comparison import MetricComparison, Way, compare_versions
 from palio.registry.domain import (
     CHAMPION,
     AliasMove,
     Manifest,
     Model,
-    MoveKind,
     Reference,
     Version,
     VersionDraft,
@@ -26,6 +26,7 @@ from palio.registry.domain import (
 )
 from palio.registry.lifecycle import BUILTIN, Lifecycle
 from palio.registry.ports import ArtifactStore, RegistryUnit, StagedFiles
+from palio.registry.requirements import Evidence, Readiness, assess
 
 __all__ = ["Models", "find_lifecycle", "find_model", "find_version", "promote_within"]
 
@@ -60,8 +61,15 @@ class Models:
 
     @requires(Role.OPERATOR)
     def declare_lifecycle(self, lifecycle: Lifecycle) -> Lifecycle:
-        """Keep a lifecycle of your own, for models to be created in."""
+        """Keep a lifecycle of your own, for models to be created in.
+
+        Raises
+        ------
+        InvalidInput
+            If versions could not reach a stage, or could not get away from one.
+        """
         check_name("lifecycle", lifecycle.name)
+        lifecycle.check_graph()
         with self.store.write() as unit:
             if lifecycle.name in BUILTIN or unit.lifecycles.get(lifecycle.name) is not None:
                 raise AlreadyExists(
@@ -71,7 +79,11 @@ class Models:
                     name=lifecycle.name,
                 )
             unit.lifecycles.add(lifecycle)
-            after = {"transitions": lifecycle.transitions}
+            after = {
+                "transitions": lifecycle.transitions,
+                "requires": lifecycle.requires,
+                "aliases": lifecycle.aliases,
+            }
             unit.audit.append(self._change("lifecycle.declare", lifecycle.name, after=after))
         return lifecycle
 
@@ -80,6 +92,64 @@ class Models:
         """Return the lifecycle of a model."""
         with self.store.read() as unit:
             return find_lifecycle(unit, find_model(unit, model).lifecycle)
+
+    @requires(Role.VIEWER)
+    def lifecycles(self) -> Sequence[Lifecycle]:
+        """Return all lifecycles: those built in, then the declared ones, oldest first."""
+        with self.store.read() as unit:
+            return [*BUILTIN.values(), *unit.lifecycles.find()]
+
+    @requires(Role.VIEWER)
+    def lifecycle_named(self, name: str) -> Lifecycle:
+        """Return one lifecycle, built in or declared."""
+        with self.store.read() as unit:
+            return find_lifecycle(unit, name)
+
+    @requires(Role.VIEWER)
+    def compare(
+        self, references: Sequence[str], ways: Mapping[str, Way] | None = None
+    ) -> Sequence[MetricComparison]:
+        """Hold the metrics of versions against those of the first.
+
+        Parameters
+        ----------
+        references
+            Two versions or more, of any models.
+        ways
+            Which values are better, ``higher`` or ``lower``, for metrics whose name does not
+            tell.
+        """
+        with self.store.read() as unit:
+            versions = [find_version(unit, reference) for reference in references]
+        return [*compare_versions(versions, ways)]
+
+    @requires(Role.VIEWER)
+    def requirements(self, reference: str, stage: str | None = None) -> Readiness:
+        """Tell what a version lacks to enter a stage in the caller's name; nothing moves.
+
+        Parameters
+        ----------
+        reference
+            The version.
+        stage
+            A stage of its lifecycle; production when not given.
+        """
+        with self.store.read() as unit:
+            version = find_version(unit, reference)
+            lifecycle = find_lifecycle(unit, find_model(unit, version.model).lifecycle)
+            champion = aliases.target(unit, version.model, CHAMPION)
+        stage = stage or lifecycle.production
+        _check_stage(lifecycle, stage)
+        evidence = Evidence(actor=self.actor.name, rival=champion is not None)
+        findings = assess(lifecycle.required_by(stage), version, evidence)
+        step = lifecycle.refusal(version.reference, version.stage, stage)
+        return Readiness(
+            version=version.reference,
+            stage=stage,
+            ready=not step and all(finding.met for finding in findings),
+            step=step,
+            findings=findings,
+        )
 
     @requires(Role.VIEWER)
     def list(self) -> Sequence[Model]:
@@ -190,7 +260,7 @@ class Models:
                     version=version.reference,
                     stage=stage,
                 )
-            moved = replace(version, stage=stage)
+            moved = aliases.enter(lifecycle, version, stage, Evidence(actor=self.actor.name))
             unit.versions.put_many([moved])
             unit.audit.append(
                 self._change(
@@ -226,10 +296,11 @@ class Models:
             Why, for the audit log.
         """
         with self.store.write() as unit:
-            promoted, change = promote_within(
+            promoted, change = _promote(
                 unit,
                 find_version(unit, reference),
                 self._change("version.promote", reference, reason=reason),
+                Evidence(actor=self.actor.name),
                 expected=expected,
                 former_to=former_to,
             )
@@ -252,7 +323,6 @@ class Models:
                 find_lifecycle(unit, line.lifecycle),
                 find_version(unit, f"{model}:{history[-2]}"),
                 self._change("version.rollback", model, reason=reason),
-                kind=MoveKind.ROLLBACK,
             )
             unit.audit.append(change)
         return promoted
@@ -274,7 +344,9 @@ class Models:
             )
         check_name("alias", alias)
         with self.store.write() as unit:
-            find_model(unit, model, lock=True)
+            line = find_model(unit, model, lock=True)
+            role = find_lifecycle(unit, line.lifecycle).role_for(alias)
+            self.actor.require(role, f"setting {model}@{alias}")
             found = find_version(unit, f"{model}:{version}")
             change = self._change("alias.set", f"{model}@{alias}", reason=reason)
             move = aliases.move(unit, found, alias, change, expected=expected)
@@ -317,7 +389,8 @@ def find_lifecycle(unit: RegistryUnit, name: str) -> Lifecycle:
     lifecycle = BUILTIN.get(name) or unit.lifecycles.get(name)
     if lifecycle is None:
         raise NotFound(
-            f"no lifecycle is named {name!r}; built in are {', '.join(BUILTIN)}",
+            f"no lifecycle is named {name!r}; built in are {', '.join(BUILTIN)}, "
+            "and `palio lifecycles list` shows the declared ones",
             kind="lifecycle",
             name=name,
         )
@@ -355,9 +428,20 @@ def promote_within(
     change: Change,
     *,
     expected: str | None = None,
-    former_to: str | None = None,
 ) -> tuple[Version, Change]:
-    """Promote inside a unit of work that is already open.
+    """Promote the winner of an experiment, inside a unit of work that is already open.
+
+    Parameters
+    ----------
+    unit
+        The unit of work.
+    version
+        A version that an experiment has decided to ship, which is evidence for stages that
+        require a passed experiment.
+    change
+        Who ships it, when and why.
+    expected
+        The version that should be champion now, an empty text for none.
 
     Returns
     -------
@@ -365,6 +449,19 @@ def promote_within(
         The version as promoted, and the change with what it was before and after, for the
         caller to append to the audit log as its last act.
     """
+    evidence = Evidence(actor=change.actor, experiment=True)
+    return _promote(unit, version, change, evidence, expected=expected)
+
+
+def _promote(
+    unit: RegistryUnit,
+    version: Version,
+    change: Change,
+    evidence: Evidence,
+    *,
+    expected: str | None = None,
+    former_to: str | None = None,
+) -> tuple[Version, Change]:
     model = find_model(unit, version.model, lock=True)
     lifecycle = find_lifecycle(unit, model.lifecycle)
     if former_to is not None:
@@ -376,6 +473,7 @@ def promote_within(
         change,
         expected=expected,
         former_to=former_to,
+        evidence=evidence,
     )
 
 

@@ -150,6 +150,8 @@ lifecycles = _listed(
     _word("production"),
     _word("retired"),
     _json("transitions"),
+    _json("requires"),
+    _json("aliases"),
 )
 versions = _listed(
     "versions",
