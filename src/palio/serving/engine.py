@@ -27,7 +27,7 @@ __all__ = ["Engine", "Job", "Loaded", "RevisedStore", "Snapshot", "told"]
 
 _MOST_ROWS = 10_000
 _KEPT_BY_NAME = 8  # versions that were asked for by name and stay loaded
-_RUNTIME = "sklearn"
+_RUNTIME = "local"
 
 
 class RevisedStore(Store[DeliveryUnit], Protocol):
