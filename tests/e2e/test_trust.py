@@ -221,5 +221,5 @@ def test_files_that_are_kept_need_no_signature(sqlite_url: str, tmp_path: Path) 
     path.write_bytes(b"\0\1")
     put(sqlite_url, path)
     code, out, err = asked(sqlite_url)
-    assert (code, out) == (3, "")  # docs/reference.md: nothing has that name
-    assert "cannot serve" in json.loads(err)["detail"]
+    assert (code, out) == (2, "")  # docs/reference.md: input that cannot be used
+    assert "its files are kept as they are and answer no requests" in json.loads(err)["detail"]
