@@ -21,7 +21,9 @@ if os.environ.get("PALIO_CI"):
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other
 
-pytest.register_assert_rewrite("palio.testing.contracts", "palio.testing.steps")
+pytest.register_assert_rewrite(
+    "palio.testing.audit_contract", "palio.testing.contracts", "palio.testing.steps"
+)
 
 from palio.storage import schema  # noqa: E402 - after the rewriting of its assertions is asked for
 from palio.storage.store import SqlStore, engine_for  # noqa: E402
