@@ -1,4 +1,5 @@
-# Needs a Python >= 3.11, GNU make >= 3.81 and nothing else. Everything goes into ./.venv.
+# Needs a Python >= 3.11, GNU make >= 3.81 and nothing else. Everything goes into ./.venv
+# (the peers of bench-stats into ./.venv-peers).
 #
 #   make demo ARGS="--data x.csv --target y"    arguments for the command behind a target
 #   make demo PYTHON=/path/to/python3           another Python (after `make clean`)

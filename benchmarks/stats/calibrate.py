@@ -5,7 +5,7 @@
 
 For every error probability the level c is found at which Brownian motion crosses
 ``|z| = c + shape(t)`` with that probability, by `brownian.crossed`: at every instant of [0.01,
-1.01], or at the k evenly spaced looks of [1/k, 1] only. About five minutes.
+1.01], or at the k evenly spaced looks of [1/k, 1] only. About a minute.
 """
 
 from __future__ import annotations

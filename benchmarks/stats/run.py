@@ -1,6 +1,6 @@
 """Palio's statistics beside those of its peers, in one run: writes docs/benchmarks/statistics.md.
 
-make bench-stats                            everything, about five minutes on two cores
+make bench-stats                            everything, about ten minutes on two cores
 make bench-stats ARGS="--quick"             a short run, printed and not written
 make bench-stats ARGS="--json found.json"   for programs, too
 """

@@ -22,7 +22,7 @@ from tests.e2e.worlds import World
 import palio
 from palio import platform
 from palio.artifacts.loader import package
-from palio.cli.app import build, run
+from palio.cli.app import build
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -37,17 +37,6 @@ def walk(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 COMMANDS = dict(walk(typer.main.get_command(build(platform))))
 LEAVES = {path: command for path, command in COMMANDS.items() if not hasattr(command, "commands")}
 NAMES = [" ".join(path) for path in LEAVES]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(platform, [str(one) for one in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return call
 
 
 def example_of(command: Any) -> str:

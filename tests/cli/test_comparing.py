@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from palio import platform
-from palio.cli.app import run
 from palio.stats import (
     Looking,
     Moments,
@@ -31,27 +29,6 @@ from palio.stats.reporting.table import report_segments
 Cli = Callable[..., tuple[int, str, str]]
 N = 4_000
 ARMS = ("--variant", "arm", "--control", "A", "--treatment", "B")
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(platform, [str(one) for one in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
-def told(cli: Cli) -> Callable[..., Any]:
-    def call(*arguments: object) -> Any:
-        code, out, err = cli(*arguments, "--json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
-
-    return call
 
 
 def rows() -> pl.DataFrame:

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e import servers
 
-from palio import platform
 from palio.access.domain import Role
-from palio.cli.app import run
 from palio.registry.lifecycle import BUILTIN, STANDARD
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -62,17 +60,6 @@ credit
 
 @shadow is set by admin
 """
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(platform, [str(one) for one in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
