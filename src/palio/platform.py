@@ -22,6 +22,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import Refused
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.serving.engine import Engine
 from palio.serving.local import LocalServer, TickServer
@@ -210,6 +211,7 @@ def _verbs(store: SqlStore, settings: Settings, actor: Identity) -> Verbs:
     artifacts = FsspecArtifactStore(settings.artifacts_url())
     return Verbs(
         models=Models(store=store, artifacts=artifacts, clock=_now, actor=actor),
+        lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
         experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor),
         outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor),

@@ -20,6 +20,7 @@ from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Clock
 from palio.registry.domain import Version, VersionDraft
+from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.registry.signature import Signature
 
@@ -57,6 +58,11 @@ class Palio:
     def models(self) -> Models:
         """Models, versions, stages and aliases."""
         return self.verbs.models
+
+    @property
+    def lifecycles(self) -> Lifecycles:
+        """The stages that versions pass through, as data."""
+        return self.verbs.lifecycles
 
     @property
     def endpoints(self) -> Endpoints:

@@ -14,6 +14,7 @@ from palio.delivery.service import Endpoints
 from palio.errors import Forbidden
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.testing.wired import Wired
 
@@ -22,6 +23,7 @@ NOUNS = {
     "endpoints": Endpoints,
     "experiments": Experiments,
     "keys": Keys,
+    "lifecycles": Lifecycles,
     "models": Models,
     "outcomes": Outcomes,
 }
@@ -38,8 +40,8 @@ READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
-    *("models.lifecycle", "models.version", "models.versions", "models.lifecycles"),
-    *("models.compare", "models.lifecycle_named", "models.requirements"),
+    *("models.lifecycle", "models.version", "models.versions", "lifecycles.list"),
+    *("models.compare", "lifecycles.get", "models.requirements"),
 }
 
 

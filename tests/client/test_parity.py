@@ -143,11 +143,11 @@ def predict(opened: palio.Palio, number: int) -> Any:
 
 STORY: list[Step] = [
     lambda p: p.models.list(),
-    lambda p: p.models.declare_lifecycle(LIFECYCLE),
+    lambda p: p.lifecycles.declare(LIFECYCLE),
     lambda p: p.models.create("other", "a description", lifecycle="short"),
     lambda p: p.models.lifecycle("other"),
-    lambda p: p.models.lifecycle_named("short"),
-    lambda p: p.models.lifecycles(),
+    lambda p: p.lifecycles.get("short"),
+    lambda p: p.lifecycles.list(),
     lambda p: p.models.requirements("credit:v2", "staging"),
     lambda p: p.models.compare(["credit:v1", "credit:v2"], {"auc": "higher"}),
     lambda p: p.models.requirements("credit@champion"),

@@ -48,7 +48,7 @@ SENT: dict[str, dict[str, Any]] = {
     "models_compare": {"json": {"references": ["nothing:v1", "nothing:v2"]}},
     "models_set_alias": {"json": {"version": "v1"}},
     "models_move": {"json": {"stage": "testing"}},
-    "models_declare_lifecycle": {"json": LIFECYCLE},
+    "lifecycles_declare": {"json": LIFECYCLE},
     "endpoints_create": {"json": {"name": "nothing", "model": "nothing"}},
     "endpoints_override": {"json": {"version": "v1"}},
     "experiments_draft": {"json": DESIGN},

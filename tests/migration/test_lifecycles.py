@@ -44,7 +44,7 @@ def test_an_old_lifecycle_works_on(
     schema.upgrade(engine)
     store = SqlStore(engine)
     wired = Wired(store)
-    assert wired.models.lifecycle_named("old") == OLD
+    assert wired.lifecycles.get("old") == OLD
     wired.models.create("m", lifecycle="old")
     wired.register("m:1", "m:2")
     wired.models.promote("m:1")

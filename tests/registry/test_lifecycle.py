@@ -125,7 +125,7 @@ def test_production_belongs_to_the_champion_alone(changed: dict[str, object]) ->
 
 
 def test_a_declared_lifecycle_serves_models(wired: Wired) -> None:
-    wired.models.declare_lifecycle(OWN)
+    wired.lifecycles.declare(OWN)
     wired.models.create("m", lifecycle="own")
     assert wired.models.lifecycle("m") == OWN
     wired.register("m:1", "m:2")
@@ -137,9 +137,9 @@ def test_a_declared_lifecycle_serves_models(wired: Wired) -> None:
 
 @pytest.mark.parametrize("name", ["own", "standard", "strict"])
 def test_a_lifecycle_does_not_change(wired: Wired, name: str) -> None:
-    wired.models.declare_lifecycle(OWN)
+    wired.lifecycles.declare(OWN)
     with pytest.raises(AlreadyExists, match="does not change; take another name"):
-        wired.models.declare_lifecycle(lifecycle(name=name))
+        wired.lifecycles.declare(lifecycle(name=name))
 
 
 def test_an_unknown_lifecycle(wired: Wired) -> None:
@@ -205,8 +205,8 @@ def test_stages_that_nothing_reaches_or_leaves_are_named(
     with pytest.raises(InvalidInput, match=match):
         kept.check_graph()
     with pytest.raises(InvalidInput, match=match):
-        wired.models.declare_lifecycle(kept)
-    assert [one.name for one in wired.models.lifecycles()] == ["standard", "strict"]
+        wired.lifecycles.declare(kept)
+    assert [one.name for one in wired.lifecycles.list()] == ["standard", "strict"]
 
 
 @pytest.mark.parametrize("one", [STANDARD, STRICT, OWN], ids=lambda one: one.name)

@@ -41,7 +41,7 @@ def lifecycle(**changed: Any) -> Lifecycle:
 @pytest.fixture
 def guarded(wired: Wired) -> Wired:
     """The model m: version 1 of ann meets every figure, version 2 none."""
-    wired.models.declare_lifecycle(GUARDED)
+    wired.lifecycles.declare(GUARDED)
     wired.models.create("m", lifecycle="guarded")
     registered_by(wired, "ann", "m:1", auc=0.75, ece=0.05)
     registered_by(wired, "ann", "m:2", auc=0.74)
@@ -246,7 +246,7 @@ def test_the_former_champion_meets_what_it_is_sent_to(guarded: Wired) -> None:
         requires={"tried": ({"approval": "four_eyes"},)},
         transitions={**GUARDED.transitions, "new": ("live", "tried", "gone")},
     )
-    guarded.models.declare_lifecycle(strict)
+    guarded.lifecycles.declare(strict)
     guarded.models.create("o", lifecycle="odd")
     registered_by(guarded, "bob", "o:1")
     registered_by(guarded, "bob", "o:2")
@@ -260,7 +260,7 @@ def test_the_former_champion_meets_what_it_is_sent_to(guarded: Wired) -> None:
 def test_only_an_experiment_ships_what_must_have_passed_one(wired: Wired) -> None:
     needs: Requirements = {"live": ({"experiment": "passed"}, {"approval": "four_eyes"})}
     steps = {**GUARDED.transitions, "new": ("live", "tried", "gone")}
-    wired.models.declare_lifecycle(lifecycle(requires=needs, transitions=steps))
+    wired.lifecycles.declare(lifecycle(requires=needs, transitions=steps))
     wired.models.create("credit", lifecycle="guarded")
     registered_by(wired, "ann", "credit:1", signature=SIGNATURE)
     registered_by(wired, "ann", "credit:2", signature=SIGNATURE)
@@ -326,9 +326,9 @@ def test_a_protected_alias_needs_its_role(guarded: Wired) -> None:
 
 def test_what_is_declared_comes_back_from_a_database(sql_store: SqlStore) -> None:
     wired = Wired(sql_store)
-    wired.models.declare_lifecycle(GUARDED)
-    assert wired.models.lifecycle_named("guarded") == GUARDED
-    assert [one.name for one in wired.models.lifecycles()] == ["standard", "strict", "guarded"]
+    wired.lifecycles.declare(GUARDED)
+    assert wired.lifecycles.get("guarded") == GUARDED
+    assert [one.name for one in wired.lifecycles.list()] == ["standard", "strict", "guarded"]
     entry = dict(wired.audit.list()[-1].after or {})
     assert entry["aliases"] == {"shadow": "admin"}
     assert entry["requires"]["live"][1] == {"approval": "four_eyes"}

@@ -259,7 +259,7 @@ def test_requirements_hold_over_any_sequence(
     request: pytest.FixtureRequest, store: str, examples: int
 ) -> None:
     wired = Wired(request.getfixturevalue(store))
-    wired.models.declare_lifecycle(GUARDED)
+    wired.lifecycles.declare(GUARDED)
     run_state_machine_as_test(
         lambda: Guarded(wired),
         settings=settings(max_examples=examples, stateful_step_count=25, deadline=None),

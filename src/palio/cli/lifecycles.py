@@ -31,7 +31,7 @@ def list_lifecycles(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     [dim]palio lifecycles list[/dim]
     """
-    found = verbs(ctx).models.lifecycles()
+    found = verbs(ctx).lifecycles.list()
     rows = [
         (one.name, "built in" if one.name in BUILTIN else "declared", ", ".join(one.stages))
         for one in found
@@ -52,7 +52,7 @@ def show(
 
     [dim]palio lifecycles show standard[/dim]
     """
-    found = verbs(ctx).models.lifecycle_named(name)
+    found = verbs(ctx).lifecycles.get(name)
     if as_json:
         print_json(found)
     else:
@@ -77,7 +77,7 @@ def declare(ctx: typer.Context, file: File, as_json: AsJson = False) -> None:
 
     [dim]palio lifecycles declare lifecycle.yaml[/dim]
     """
-    found = verbs(ctx).models.declare_lifecycle(Lifecycle.declared(_read(file)))
+    found = verbs(ctx).lifecycles.declare(Lifecycle.declared(_read(file)))
     done(found, f"lifecycle {found.name} is declared", as_json=as_json)
 
 

@@ -16,7 +16,7 @@ from palio.experiments.service import pause_within, running_on
 from palio.ports import Clock, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, check_name
-from palio.registry.service import find_model, find_version
+from palio.registry.finding import find_model, find_version
 
 __all__ = ["Endpoints", "routing_table"]
 

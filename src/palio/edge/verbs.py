@@ -10,6 +10,7 @@ from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 
 __all__ = ["NOUNS", "Verbs"]
@@ -20,6 +21,7 @@ class Verbs:
     """The nouns with their verbs."""
 
     models: Models
+    lifecycles: Lifecycles
     endpoints: Endpoints
     experiments: Experiments
     outcomes: Outcomes
@@ -38,6 +40,7 @@ class Verbs:
 
 NOUNS: Mapping[str, type[object]] = {
     "models": Models,
+    "lifecycles": Lifecycles,
     "endpoints": Endpoints,
     "experiments": Experiments,
     "outcomes": Outcomes,

@@ -26,12 +26,8 @@ from palio.experiments.verification import Verification, verify_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, Version
-from palio.registry.service import (
-    find_lifecycle,
-    find_model,
-    find_version,
-    promote_within,
-)
+from palio.registry.finding import find_lifecycle, find_model, find_version
+from palio.registry.promotion import promote_within
 
 __all__ = ["Experiments", "pause_within", "running_on"]
 

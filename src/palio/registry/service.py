@@ -9,7 +9,7 @@ from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.errors import AlreadyExists, Conflict
 from palio.ports import Clock, Store
 from palio.registry import aliases
 from palio.registry.comparison import MetricComparison, Way, compare_versions
@@ -18,17 +18,18 @@ from palio.registry.domain import (
     AliasMove,
     Manifest,
     Model,
-    Reference,
     Version,
     VersionDraft,
     check_name,
     effective_history,
 )
-from palio.registry.lifecycle import BUILTIN, Lifecycle
+from palio.registry.finding import check_stage, find_lifecycle, find_model, find_version
+from palio.registry.lifecycle import Lifecycle
 from palio.registry.ports import ArtifactStore, RegistryUnit, StagedFiles
+from palio.registry.promotion import promote
 from palio.registry.requirements import Evidence, Readiness, assess
 
-__all__ = ["Models", "find_lifecycle", "find_model", "find_version", "promote_within"]
+__all__ = ["Models"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,51 +60,11 @@ class Models:
             unit.audit.append(self._change("model.create", name, after=after))
         return model
 
-    @requires(Role.OPERATOR)
-    def declare_lifecycle(self, lifecycle: Lifecycle) -> Lifecycle:
-        """Keep a lifecycle of your own, for models to be created in.
-
-        Raises
-        ------
-        InvalidInput
-            If versions could not reach a stage, or could not get away from one.
-        """
-        check_name("lifecycle", lifecycle.name)
-        lifecycle.check_graph()
-        with self.store.write() as unit:
-            if lifecycle.name in BUILTIN or unit.lifecycles.get(lifecycle.name) is not None:
-                raise AlreadyExists(
-                    f"the lifecycle {lifecycle.name!r} exists and does not change; "
-                    "take another name",
-                    kind="lifecycle",
-                    name=lifecycle.name,
-                )
-            unit.lifecycles.add(lifecycle)
-            after = {
-                "transitions": lifecycle.transitions,
-                "requires": lifecycle.requires,
-                "aliases": lifecycle.aliases,
-            }
-            unit.audit.append(self._change("lifecycle.declare", lifecycle.name, after=after))
-        return lifecycle
-
     @requires(Role.VIEWER)
     def lifecycle(self, model: str) -> Lifecycle:
         """Return the lifecycle of a model."""
         with self.store.read() as unit:
             return find_lifecycle(unit, find_model(unit, model).lifecycle)
-
-    @requires(Role.VIEWER)
-    def lifecycles(self) -> Sequence[Lifecycle]:
-        """Return all lifecycles: those built in, then the declared ones, oldest first."""
-        with self.store.read() as unit:
-            return [*BUILTIN.values(), *unit.lifecycles.find()]
-
-    @requires(Role.VIEWER)
-    def lifecycle_named(self, name: str) -> Lifecycle:
-        """Return one lifecycle, built in or declared."""
-        with self.store.read() as unit:
-            return find_lifecycle(unit, name)
 
     @requires(Role.VIEWER)
     def compare(
@@ -139,7 +100,7 @@ class Models:
             lifecycle = find_lifecycle(unit, find_model(unit, version.model).lifecycle)
             champion = aliases.target(unit, version.model, CHAMPION)
         stage = stage or lifecycle.production
-        _check_stage(lifecycle, stage)
+        check_stage(lifecycle, stage)
         evidence = Evidence(actor=self.actor.name, rival=champion is not None)
         findings = assess(lifecycle.required_by(stage), version, evidence)
         step = lifecycle.refusal(version.reference, version.stage, stage)
@@ -251,7 +212,7 @@ class Models:
             model = find_model(unit, version.model, lock=True)
             version = find_version(unit, version.reference)
             lifecycle = find_lifecycle(unit, model.lifecycle)
-            _check_stage(lifecycle, stage)
+            check_stage(lifecycle, stage)
             lifecycle.check(version.reference, version.stage, stage)
             if lifecycle.production in (version.stage, stage):
                 raise Conflict(
@@ -296,7 +257,7 @@ class Models:
             Why, for the audit log.
         """
         with self.store.write() as unit:
-            promoted, change = _promote(
+            promoted, change = promote(
                 unit,
                 find_version(unit, reference),
                 self._change("version.promote", reference, reason=reason),
@@ -371,117 +332,4 @@ class Models:
     def _change(self, action: str, subject: str, **fields: Any) -> Change:
         return Change(
             at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
-        )
-
-
-def find_model(unit: RegistryUnit, name: str, *, lock: bool = False) -> Model:
-    """Return a model or raise ``NotFound``; ``lock`` keeps its versions and aliases still."""
-    model = unit.models.get(name, lock=lock)
-    if model is None:
-        raise NotFound(
-            f"no model is named {name!r}; `palio models list` shows them", kind="model", name=name
-        )
-    return model
-
-
-def find_lifecycle(unit: RegistryUnit, name: str) -> Lifecycle:
-    """Return a lifecycle, built in or declared, or raise ``NotFound``."""
-    lifecycle = BUILTIN.get(name) or unit.lifecycles.get(name)
-    if lifecycle is None:
-        raise NotFound(
-            f"no lifecycle is named {name!r}; built in are {', '.join(BUILTIN)}, "
-            "and `palio lifecycles list` shows the declared ones",
-            kind="lifecycle",
-            name=name,
-        )
-    return lifecycle
-
-
-def find_version(unit: RegistryUnit, reference: str) -> Version:
-    """Return the version that a reference names, or raise ``NotFound``."""
-    named = Reference.parse(reference)
-    find_model(unit, named.model)
-    name = named.version
-    if named.alias is not None:
-        name = aliases.target(unit, named.model, named.alias)
-        if name is None:
-            raise NotFound(
-                f"{named.model} has no alias {named.alias!r}; "
-                f"`palio models aliases {named.model}` shows them",
-                kind="alias",
-                name=reference,
-            )
-    version = unit.versions.get(named.model, name)
-    if version is None:
-        raise NotFound(
-            f"{named.model} has no version {name!r}; "
-            f"`palio models versions {named.model}` shows them",
-            kind="version",
-            name=reference,
-        )
-    return version
-
-
-def promote_within(
-    unit: RegistryUnit,
-    version: Version,
-    change: Change,
-    *,
-    expected: str | None = None,
-) -> tuple[Version, Change]:
-    """Promote the winner of an experiment, inside a unit of work that is already open.
-
-    Parameters
-    ----------
-    unit
-        The unit of work.
-    version
-        A version that an experiment has decided to ship, which is evidence for stages that
-        require a passed experiment.
-    change
-        Who ships it, when and why.
-    expected
-        The version that should be champion now, an empty text for none.
-
-    Returns
-    -------
-    tuple of Version and Change
-        The version as promoted, and the change with what it was before and after, for the
-        caller to append to the audit log as its last act.
-    """
-    evidence = Evidence(actor=change.actor, experiment=True)
-    return _promote(unit, version, change, evidence, expected=expected)
-
-
-def _promote(
-    unit: RegistryUnit,
-    version: Version,
-    change: Change,
-    evidence: Evidence,
-    *,
-    expected: str | None = None,
-    former_to: str | None = None,
-) -> tuple[Version, Change]:
-    model = find_model(unit, version.model, lock=True)
-    lifecycle = find_lifecycle(unit, model.lifecycle)
-    if former_to is not None:
-        _check_stage(lifecycle, former_to)
-    return aliases.crown(
-        unit,
-        lifecycle,
-        find_version(unit, version.reference),
-        change,
-        expected=expected,
-        former_to=former_to,
-        evidence=evidence,
-    )
-
-
-def _check_stage(lifecycle: Lifecycle, stage: str) -> None:
-    if stage not in lifecycle.stages:
-        raise InvalidInput(
-            f"{stage!r} is no stage of the lifecycle {lifecycle.name!r}; "
-            f"it has {', '.join(lifecycle.stages)}",
-            field="stage",
-            value=stage,
         )

@@ -19,8 +19,8 @@ from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, S
 from palio.experiments.events import LONGEST_ID, Prediction
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
+from palio.registry.finding import find_version
 from palio.registry.ports import Loader, Predictor
-from palio.registry.service import find_version
 from palio.registry.signature import Cell, Predictions, Signature
 
 __all__ = ["Engine", "Job", "Loaded", "RevisedStore", "Snapshot", "told"]

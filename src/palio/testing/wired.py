@@ -14,6 +14,7 @@ from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Store
 from palio.registry.domain import Version, VersionDraft
+from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
@@ -43,6 +44,11 @@ class Wired:
         return Models(
             store=self.store, artifacts=self.artifacts, clock=self.clock, actor=self.actor
         )
+
+    @property
+    def lifecycles(self) -> Lifecycles:
+        """Verbs on lifecycles."""
+        return Lifecycles(store=self.store, clock=self.clock, actor=self.actor)
 
     @property
     def endpoints(self) -> Endpoints:

@@ -1,0 +1,68 @@
+"""How a version becomes production, inside a unit of work."""
+
+from __future__ import annotations
+
+from palio.access.audit import Change
+from palio.registry import aliases
+from palio.registry.domain import Version
+from palio.registry.finding import check_stage, find_lifecycle, find_model, find_version
+from palio.registry.ports import RegistryUnit
+from palio.registry.requirements import Evidence
+
+__all__ = ["promote", "promote_within"]
+
+
+def promote_within(
+    unit: RegistryUnit,
+    version: Version,
+    change: Change,
+    *,
+    expected: str | None = None,
+) -> tuple[Version, Change]:
+    """Promote the winner of an experiment, inside a unit of work that is already open.
+
+    Parameters
+    ----------
+    unit
+        The unit of work.
+    version
+        A version that an experiment has decided to ship, which is evidence for stages that
+        require a passed experiment.
+    change
+        Who ships it, when and why.
+    expected
+        The version that should be champion now, an empty text for none.
+
+    Returns
+    -------
+    tuple of Version and Change
+        The version as promoted, and the change with what it was before and after, for the
+        caller to append to the audit log as its last act.
+    """
+    evidence = Evidence(actor=change.actor, experiment=True)
+    return promote(unit, version, change, evidence, expected=expected)
+
+
+def promote(
+    unit: RegistryUnit,
+    version: Version,
+    change: Change,
+    evidence: Evidence,
+    *,
+    expected: str | None = None,
+    former_to: str | None = None,
+) -> tuple[Version, Change]:
+    """Promote a version on the evidence given; ``promote_within`` describes the rest."""
+    model = find_model(unit, version.model, lock=True)
+    lifecycle = find_lifecycle(unit, model.lifecycle)
+    if former_to is not None:
+        check_stage(lifecycle, former_to)
+    return aliases.crown(
+        unit,
+        lifecycle,
+        find_version(unit, version.reference),
+        change,
+        expected=expected,
+        former_to=former_to,
+        evidence=evidence,
+    )
