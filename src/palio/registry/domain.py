@@ -15,8 +15,10 @@ from palio.registry.signature import Signature
 
 __all__ = [
     "CHAMPION",
+    "RESERVED_FILES",
     "AliasMove",
     "ArtifactFile",
+    "Attestation",
     "Manifest",
     "Model",
     "MoveKind",
@@ -28,6 +30,14 @@ __all__ = [
 ]
 
 CHAMPION = "champion"
+RESERVED_FILES = frozenset(
+    {
+        *("manifest.json", "metadata.json", "metrics.json", "policy.yaml", "features.json"),
+        "model.sig",
+    }
+)
+"""Names in a version's own folder that Palio writes itself, where it has something to write."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PART = r"[^:/@\s]+"
 _REFERENCES = tuple(
@@ -38,13 +48,20 @@ _REFERENCES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named line of versions that do the same job."""
+    """A named line of versions that do the same job.
+
+    ``lifecycle_revision`` is the one its versions follow; ``deleted_at`` is when it was deleted,
+    if it was.
+    """
 
     name: str
     lifecycle: str
     created_at: datetime
     created_by: str
     description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lifecycle_revision: int = 1
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +85,32 @@ class Manifest:
 class VersionDraft:
     """What is known of a version before it is registered.
 
-    ``flavor`` names how its files become a model again; ``metrics`` are figures measured
-    offline; ``training`` records the data and settings it was made from.
+    Parameters
+    ----------
+    version
+        Its name.
+    flavor
+        How its files become a model again.
+    signature
+        What it takes and answers.
+    metrics, backtest
+        Figures measured offline: on rows held out, and on a replay of the past.
+    training
+        The data and settings it was made from.
+    type, framework, architecture
+        What it is for, what made it, and its shape, such as ``classification``, ``pytorch`` and
+        ``resnet18``.
+    dataset_version
+        Which data it learned from.
+    policy
+        How its answers may be used: a document that applications read.
+    parent
+        The version that it was made from, as ``name:version``.
+    source
+        Where it comes from: ``run``, ``commit`` and others.
+    tags, description, external_ref, card
+        What may be edited later: marks, a sentence, the id in another system, prose in Markdown
+        for its model card.
     """
 
     version: str
@@ -79,24 +120,39 @@ class VersionDraft:
     training: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    type: str = ""
+    framework: str = ""
+    architecture: str = ""
+    dataset_version: str = ""
+    policy: Mapping[str, Any] | None = None
+    backtest: Mapping[str, float] = field(default_factory=dict)
+    parent: str | None = None
+    source: Mapping[str, str] = field(default_factory=dict)
+    external_ref: str = ""
+    card: str = ""
 
     def __post_init__(self) -> None:
         check_name("version", self.version)
-        metrics = {name: float(value) for name, value in self.metrics.items()}
-        object.__setattr__(self, "metrics", metrics)  # numbers of numpy become plain ones
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise InvalidInput(
-                    f"the metric {name!r} of version {self.version} is {value}; "
-                    "leave it out, or measure it again",
-                    field="metrics",
-                    value=name,
-                )
+        for kind in ("metrics", "backtest"):
+            figures = {name: float(value) for name, value in getattr(self, kind).items()}
+            object.__setattr__(self, kind, figures)  # numbers of numpy become plain ones
+            for name, value in figures.items():
+                if not math.isfinite(value):
+                    raise InvalidInput(
+                        f"{kind}: {name!r} of version {self.version} is {value}; "
+                        "leave it out, or measure it again",
+                        field=kind,
+                        value=name,
+                    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One immutable artifact with its metadata, and the stage where it stands."""
+    """One immutable artifact with its metadata, and the stage where it stands.
+
+    A deleted version is found by nothing but its own name and can be restored; of a purged one
+    the files are gone, and the record stays, so that its name never means other bytes.
+    """
 
     model: str
     version: str
@@ -112,6 +168,18 @@ class Version:
     created_at: datetime
     created_by: str
     approved_by: str | None = None
+    type: str = ""
+    framework: str = ""
+    architecture: str = ""
+    dataset_version: str = ""
+    policy: Mapping[str, Any] | None = None
+    backtest: Mapping[str, float] = field(default_factory=dict)
+    parent: str | None = None
+    source: Mapping[str, str] = field(default_factory=dict)
+    external_ref: str = ""
+    card: str = ""
+    deleted_at: datetime | None = None
+    purged_at: datetime | None = None
 
     @property
     def reference(self) -> str:
@@ -119,22 +187,39 @@ class Version:
         return f"{self.model}:{self.version}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """A cryptographic signature over the files of a version: who vouches for these bytes.
+
+    ``bundle`` is what the signer's tool wrote, ``key_id`` names the public key by its SHA-256.
+    """
+
+    model: str
+    version: str
+    seq: int
+    bundle: str
+    key_id: str
+    at: datetime
+    actor: str
+
+
 class MoveKind(enum.StrEnum):
     """How an alias came to point where it does."""
 
     SET = "set"  # somebody chose the version
     ROLLBACK = "rollback"  # one step back along the effective history
+    CLEARED = "cleared"  # it points nowhere; what was before is no step back from what comes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias; the last one says where it points."""
+    """One move of an alias; the last one says where it points, ``None`` for nowhere."""
 
     model: str
     alias: str
     seq: int
     kind: MoveKind
-    version: str
+    version: str | None
     previous: str | None
     at: datetime
     actor: str
@@ -158,7 +243,9 @@ def effective_history(moves: Sequence[AliasMove]) -> list[str]:
     """
     stack: list[str] = []
     for move in moves:
-        if move.kind is MoveKind.ROLLBACK:
+        if move.version is None:
+            stack.clear()
+        elif move.kind is MoveKind.ROLLBACK:
             stack.pop()
         else:
             stack.append(move.version)

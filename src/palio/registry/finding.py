@@ -23,7 +23,7 @@ def find_model(unit: RegistryUnit, name: str, *, lock: bool = False) -> Model:
 
 def find_lifecycle(unit: RegistryUnit, name: str) -> Lifecycle:
     """Return a lifecycle, built in or declared, or raise ``NotFound``."""
-    lifecycle = BUILTIN.get(name) or unit.lifecycles.get(name)
+    lifecycle = BUILTIN.get(name) or unit.lifecycles.get(name, 1)
     if lifecycle is None:
         raise NotFound(
             f"no lifecycle is named {name!r}; built in are {', '.join(BUILTIN)}, "

@@ -44,6 +44,8 @@ class Lifecycle:
         lists the kinds.
     aliases
         For some aliases, the least role that may set them; ``operator`` for all others.
+    revision
+        Which declaration under this name it is; models follow the one they were given.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Lifecycle:
     transitions: Mapping[str, tuple[str, ...]]
     requires: Requirements = field(default_factory=dict)
     aliases: Mapping[str, Role] = field(default_factory=dict)
+    revision: int = 1
 
     def __post_init__(self) -> None:
         named = {self.initial, self.production, self.retired}.union(*self.transitions.values())

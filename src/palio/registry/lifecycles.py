@@ -49,7 +49,7 @@ class Lifecycles:
         check_name("lifecycle", lifecycle.name)
         lifecycle.check_graph()
         with self.store.write() as unit:
-            if lifecycle.name in BUILTIN or unit.lifecycles.get(lifecycle.name) is not None:
+            if lifecycle.name in BUILTIN or unit.lifecycles.get(lifecycle.name, 1) is not None:
                 raise AlreadyExists(
                     f"the lifecycle {lifecycle.name!r} exists and does not change; "
                     "take another name",

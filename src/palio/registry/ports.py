@@ -8,7 +8,7 @@ from typing import Protocol
 
 from palio.access.ports import AccessUnit
 from palio.ports import Collection
-from palio.registry.domain import AliasMove, Manifest, Model, Version
+from palio.registry.domain import AliasMove, Attestation, Manifest, Model, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.signature import Cell, Predictions
 
@@ -35,7 +35,12 @@ class RegistryUnit(AccessUnit, Protocol):
 
     @property
     def lifecycles(self) -> Collection[Lifecycle]:
-        """The users' own lifecycles under their name."""
+        """The users' own lifecycles under (name, revision)."""
+        ...
+
+    @property
+    def attestations(self) -> Collection[Attestation]:
+        """Signatures over files under (model, version, seq)."""
         ...
 
 

@@ -320,7 +320,8 @@ class Models:
         """Return where each alias of a model points."""
         with self.store.read() as unit:
             find_model(unit, model)
-            return {move.alias: move.version for move in unit.alias_moves.find(model=model)}
+            points = {move.alias: move.version for move in unit.alias_moves.find(model=model)}
+        return {alias: version for alias, version in points.items() if version is not None}
 
     @requires(Role.VIEWER)
     def history(self, model: str, alias: str = CHAMPION) -> Sequence[AliasMove]:

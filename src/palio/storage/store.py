@@ -27,7 +27,7 @@ from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
-from palio.registry.domain import AliasMove, Model, Version
+from palio.registry.domain import AliasMove, Attestation, Model, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
@@ -68,6 +68,11 @@ class SqlUnit:
     def versions(self) -> SqlCollection[Version]:
         """Versions."""
         return SqlCollection(self._connection, tables.versions, Version)
+
+    @cached_property
+    def attestations(self) -> SqlCollection[Attestation]:
+        """Signatures over files of versions."""
+        return SqlCollection(self._connection, tables.attestations, Attestation)
 
     @cached_property
     def alias_moves(self) -> SqlCollection[AliasMove]:

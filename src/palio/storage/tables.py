@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    DefaultClause,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import SchemaItem
@@ -86,6 +88,12 @@ def _word(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, Word, nullable=null)
 
 
+def _later(column: Column[Any], default: str) -> Column[Any]:
+    """Return a column that a migration added, with what it is where nothing was known."""
+    column.server_default = DefaultClause(text(default))
+    return column
+
+
 def _json(name: str) -> Column[Any]:
     return Column(name, Json, nullable=True)
 
@@ -141,10 +149,13 @@ models = _listed(
     _time("created_at"),
     _word("created_by"),
     _word("description"),
+    _json("tags"),
+    _later(_count("lifecycle_revision"), "1"),
+    _time("deleted_at", null=True),
 )
 lifecycles = _listed(
     "lifecycles",
-    ("name",),
+    ("name", "revision"),
     _word("name"),
     _word("initial"),
     _word("production"),
@@ -152,6 +163,7 @@ lifecycles = _listed(
     _json("transitions"),
     _json("requires"),
     _json("aliases"),
+    _later(_count("revision"), "1"),
 )
 versions = _listed(
     "versions",
@@ -170,7 +182,31 @@ versions = _listed(
     _time("created_at"),
     _word("created_by"),
     _word("approved_by", null=True),
+    _later(_word("type"), "''"),
+    _later(_word("framework"), "''"),
+    _later(_word("architecture"), "''"),
+    _later(_word("dataset_version"), "''"),
+    _json("policy"),
+    _json("backtest"),
+    _word("parent", null=True),
+    _json("source"),
+    _later(_word("external_ref"), "''"),
+    _later(_word("card"), "''"),
+    _time("deleted_at", null=True),
+    _time("purged_at", null=True),
     _refers(model="models.name"),
+)
+attestations = _listed(
+    "attestations",
+    ("model", "version", "seq"),
+    _word("model"),
+    _word("version"),
+    _count("seq"),
+    _word("bundle"),
+    _word("key_id"),
+    _time("at"),
+    _word("actor"),
+    _refers(model="versions.model", version="versions.version"),
 )
 alias_moves = _listed(
     "alias_moves",
@@ -179,7 +215,7 @@ alias_moves = _listed(
     _word("alias"),
     _count("seq"),
     _word("kind"),
-    _word("version"),
+    _word("version", null=True),
     _word("previous", null=True),
     _time("at"),
     _word("actor"),

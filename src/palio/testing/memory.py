@@ -23,7 +23,7 @@ from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
-from palio.registry.domain import AliasMove, Model, Version
+from palio.registry.domain import AliasMove, Attestation, Model, Version
 from palio.registry.lifecycle import Lifecycle
 
 __all__ = ["MemoryAuditLog", "MemoryCollection", "MemoryEventLog", "MemoryStore", "MemoryUnit"]
@@ -197,8 +197,9 @@ class MemoryUnit:
         self.log = MemoryEventLog(state)
         self.keys = MemoryCollection(state, ApiKey, "id")
         self.models = MemoryCollection(state, Model, "name")
-        self.lifecycles = MemoryCollection(state, Lifecycle, "name")
+        self.lifecycles = MemoryCollection(state, Lifecycle, "name", "revision")
         self.versions = MemoryCollection(state, Version, "model", "version")
+        self.attestations = MemoryCollection(state, Attestation, "model", "version", "seq")
         self.alias_moves = MemoryCollection(state, AliasMove, "model", "alias", "seq")
         self.endpoints = MemoryCollection(state, Endpoint, "name")
         self.experiments = MemoryCollection(state, Experiment, "key")

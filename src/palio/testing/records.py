@@ -36,7 +36,15 @@ from palio.experiments.domain import (
 from palio.experiments.events import Outcome, Prediction
 from palio.experiments.metrics import Direction, Metric
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
-from palio.registry.domain import AliasMove, ArtifactFile, Manifest, Model, MoveKind, Version
+from palio.registry.domain import (
+    AliasMove,
+    ArtifactFile,
+    Attestation,
+    Manifest,
+    Model,
+    MoveKind,
+    Version,
+)
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
@@ -86,6 +94,18 @@ _VERSION = Version(
     created_at=WHEN,
     created_by="ann",
     approved_by="bea",
+    type="classification",
+    framework=ODD,
+    architecture="linear",
+    dataset_version="2026-01",
+    policy={"max_leverage": 3.0, "symbols": [ODD, None, {"deep": True}]},
+    backtest={"sharpe": 0.1 + 0.2},
+    parent="credit-risk:v0",
+    source={"run": "1", "commit": "ab" * 20},
+    external_ref=ODD,
+    card=f"# {ODD}",
+    deleted_at=WHEN + timedelta(days=1),
+    purged_at=WHEN + timedelta(days=2),
 )
 _MOVE = AliasMove(
     model="credit-risk",
@@ -97,6 +117,15 @@ _MOVE = AliasMove(
     at=WHEN,
     actor=ODD,
     reason=ODD,
+)
+_ATTESTATION = Attestation(
+    model="credit-risk",
+    version="v1",
+    seq=1,
+    bundle=f'{{"payload": "{ODD}"}}',
+    key_id="ef" * 32,
+    at=WHEN,
+    actor=ODD,
 )
 _DESIGN = ExperimentDraft(
     key="exp-1",
@@ -232,10 +261,10 @@ _LIFECYCLE = Lifecycle(
 RECORDS: Mapping[str, Sequence[Any]] = {
     "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
     "models": [
-        Model("m", "standard", WHEN, "ann", ODD),
+        Model("m", "standard", WHEN, "ann", ODD, {ODD: ODD}, 2, WHEN + timedelta(days=1)),
         Model("credit-risk", "own", WHEN, "bea"),
     ],
-    "lifecycles": [_LIFECYCLE, replace(_LIFECYCLE, name="also")],
+    "lifecycles": [_LIFECYCLE, replace(_LIFECYCLE, name="also"), replace(_LIFECYCLE, revision=2)],
     "versions": [
         _VERSION,
         replace(
@@ -247,9 +276,20 @@ RECORDS: Mapping[str, Sequence[Any]] = {
             training={},
             tags={},
             approved_by=None,
+            policy=None,
+            backtest={},
+            parent=None,
+            source={},
+            deleted_at=None,
+            purged_at=None,
         ),
     ],
-    "alias_moves": [_MOVE, replace(_MOVE, alias="a", kind=MoveKind.SET, previous=None)],
+    "attestations": [_ATTESTATION, replace(_ATTESTATION, seq=2)],
+    "alias_moves": [
+        _MOVE,
+        replace(_MOVE, alias="a", kind=MoveKind.SET, previous=None),
+        replace(_MOVE, alias="b", kind=MoveKind.CLEARED, version=None),
+    ],
     "endpoints": [
         Endpoint(
             name="pay", model="m", created_at=WHEN, created_by="ann", description=ODD, override="v"
@@ -296,6 +336,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
 PARENTS: Mapping[str, tuple[str, ...]] = {
     "versions": ("models",),
     "alias_moves": ("models", "versions"),
+    "attestations": ("models", "versions"),
     "endpoints": ("models",),
     "experiments": ("models",),
     **dict.fromkeys(
@@ -309,9 +350,10 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
 KEYS: Mapping[str, tuple[str, ...]] = {
     "keys": ("id",),
     "models": ("name",),
-    "lifecycles": ("name",),
+    "lifecycles": ("name", "revision"),
     "versions": ("model", "version"),
     "alias_moves": ("model", "alias", "seq"),
+    "attestations": ("model", "version", "seq"),
     "endpoints": ("name",),
     "experiments": ("key",),
     "cursors": ("experiment",),
