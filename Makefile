@@ -6,7 +6,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check spark format bench bench-stats lock clean absent
+.PHONY: help demo test coverage check spark frameworks format bench bench-registry bench-stats lock clean absent
 .NOTPARALLEL: # one environment: two pips at once would race
 
 # Paths are relative: make cannot name a target with a space in it.
@@ -36,6 +36,8 @@ coverage: .venv/.test .venv/.project ## run the tests of palio.stats, which must
 
 spark: .venv/.spark ## install PySpark, 450 MB, for the tests that also run on it where Java is there
 
+frameworks: .venv/.torch ## install PyTorch, TensorFlow and MLflow, 2.4 GB, for the tests of their flavors
+
 check: .venv/.check .venv/.project ## format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -50,6 +52,10 @@ bench: .venv/.test .venv/.project ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 # The peers bring what Palio does without, so they have an environment of their own.
+bench-registry: .venv-peers/.peers ## run the registry beside MLflow's
+	@MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS=ignore PYTHONPATH=src \
+	    .venv-peers/bin/python benchmarks/registry/beside_mlflow.py $(ARGS)
+
 bench-stats: .venv-peers/.peers ## run the statistics beside their peers
 	@PYTHONPATH=src .venv-peers/bin/python benchmarks/stats/run.py $(ARGS)
 
@@ -61,6 +67,8 @@ lock: .venv/.lock ## pin what pyproject.toml asks for in requirements/
 	$(UV) $(ARGS) --group build -c requirements/check.txt -o requirements/build.txt
 	$(UV) $(ARGS) --group lock -o requirements/lock.txt
 	$(UV) $(ARGS) --group spark -c requirements/check.txt -o requirements/spark.txt
+	$(UV) $(ARGS) pyproject.toml --group frameworks -c requirements/check.txt \
+	    -o requirements/frameworks.txt
 	$(UV) $(ARGS) --group spark-build -o requirements/spark-build.txt
 	printf '%s\n' $(PEERS_NEWER) | $(UV) $(ARGS) pyproject.toml --group peers --override - \
 	    -c requirements/runtime.txt -o requirements/peers.txt
@@ -76,7 +84,7 @@ clean: ## remove the environment, caches and reports
 	@PYTHON="$(PYTHON)" sh scripts/create-venv.sh
 	@touch $@
 
-.venv/.runtime .venv/.test .venv/.check .venv/.lock .venv/.spark-build: .venv/.%: requirements/%.txt .venv/.created
+.venv/.runtime .venv/.test .venv/.check .venv/.lock .venv/.spark-build .venv/.frameworks: .venv/.%: requirements/%.txt .venv/.created
 	@echo "Installing what $< pins into .venv"
 	@$(INSTALL) -r $< || $(NO_WHEEL)
 	@touch $@
@@ -84,6 +92,12 @@ clean: ## remove the environment, caches and reports
 .venv/.spark: requirements/spark.txt .venv/.spark-build
 	@echo "Building what $< pins into .venv"
 	@$(INSTALL) --no-binary pyspark --no-build-isolation --use-pep517 -r $<
+	@touch $@
+
+# PyTorch has a build for each kind of machine, and hashes with it: its version is pinned here.
+.venv/.torch: .venv/.frameworks
+	@echo "Installing PyTorch into .venv"
+	@$(PIP) install --no-deps --only-binary :all: torch==2.13.0 || $(NO_WHEEL)
 	@touch $@
 
 # Without dependency checks, for gbstats' bounds are overridden; the set is complete all the same.

@@ -77,7 +77,7 @@ def prepared(folder: str) -> str:
         for name, strength in (("v1", 1.0), ("v2", 0.1)):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=strength))
             p.register("m", model.fit(inputs, labels), version=name, sample=inputs)
-        p.models.promote("m:v1")
+        p.versions.promote("m:v1")
         p.endpoints.create("e", "m")
         p.experiments.draft(
             ExperimentDraft(

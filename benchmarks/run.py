@@ -16,10 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import bench_adaptive
 import bench_analysis
+import bench_artifacts
 import bench_assignment
 import bench_frames
 import bench_predict
 import bench_recording
+import bench_registry
 
 BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "assignment": bench_assignment.rows,
@@ -28,6 +30,8 @@ BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "analysis": bench_analysis.rows,
     "frames": bench_frames.rows,
     "adaptive": bench_adaptive.rows,
+    "artifacts": bench_artifacts.rows,
+    "registry": bench_registry.rows,
 }
 
 

@@ -5,25 +5,34 @@ from __future__ import annotations
 import getpass
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import palio
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
+from palio.artifacts.archives import Limits
+from palio.artifacts.fetched import FetchedArtifacts
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.loader import ArtifactLoader
 from palio.artifacts.policy import Trust
+from palio.artifacts.signing import trusted_keys
+from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
 from palio.edge.verbs import Verbs
-from palio.errors import Refused
+from palio.errors import InvalidInput, Refused
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.artifacts import Artifacts
+from palio.registry.attestation import Demand, Vouching
 from palio.registry.lifecycles import Lifecycles
+from palio.registry.ports import ArtifactReader
 from palio.registry.service import Models
+from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.serving.local import LocalServer, TickServer
 from palio.session import Palio
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Palio",
     "application",
+    "card_page",
     "connect",
     "serve",
     "settings",
@@ -90,27 +100,44 @@ def connect(
 
 
 def _remote(settings: Settings) -> Palio:
+    vouching = _vouching(settings)
     connection = Connection(settings.store, key=settings.key)
+    verbs = remote_verbs(connection)
+    fetched = FetchedArtifacts(verbs.versions.fetch)
     return Palio(
-        verbs=remote_verbs(connection),
+        verbs=verbs,
         _predict=connection.predict,
         _closing=connection.close,
+        _loader=_loader(settings, fetched, vouching, verbs),
+        _keys=vouching.keys,
         _trust=_trust(settings),
         _clock=_now,
     )
 
 
 def _in_process(settings: Settings) -> Palio:
+    vouching = _vouching(settings)
     store = _store(settings)
     actor = Identity(settings.actor or _user(), Role.ADMIN)
-    server = LocalServer(_engine(store, settings))
+    verbs = _verbs(store, settings, vouching, actor)
+    loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    server = LocalServer(Engine(store, loader, _now, _id))
     return Palio(
-        verbs=_verbs(store, settings, actor),
+        verbs=verbs,
         _predict=server.predict,
         _closing=store.close,
+        _loader=loader,
+        _keys=vouching.keys,
         _trust=_trust(settings),
         _clock=_now,
     )
+
+
+def card_page(card: str, plots: Mapping[str, bytes], *, title: str) -> str:
+    """Return the card of a version, as Markdown with its plots, as one file of HTML."""
+    from palio.dashboard.card import card_page as page_of
+
+    return page_of(card, plots, title=title)
 
 
 def version() -> str:
@@ -143,11 +170,14 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     """
     from palio.http.app import create_app
 
+    vouching = _vouching(settings)
     store = _store(settings)
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
+    verbs = _verbs(store, settings, vouching, nobody)
+    loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     return create_app(
-        _verbs(store, settings, nobody),
-        TickServer(_engine(store, settings)),
+        verbs,
+        TickServer(Engine(store, loader, _now, _id)),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -207,17 +237,30 @@ def _bound(host: str, port: int) -> socket.socket:
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def _verbs(store: SqlStore, settings: Settings, actor: Identity) -> Verbs:
+def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Identity) -> Verbs:
     artifacts = FsspecArtifactStore(settings.artifacts_url())
     return Verbs(
-        models=Models(store=store, artifacts=artifacts, clock=_now, actor=actor),
+        models=Models(store=store, clock=_now, actor=actor, vouching=vouching),
+        versions=Versions(
+            store=store,
+            artifacts=artifacts,
+            sources=_sources(settings),
+            clock=_now,
+            actor=actor,
+            vouching=vouching,
+        ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
+        artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
-        experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor),
+        experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor, vouching=vouching),
         outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
+
+
+def _sources(settings: Settings) -> FileSources:
+    return FileSources(settings.source_roots, Limits(size_bytes=settings.upload_limit_bytes))
 
 
 def _store(settings: Settings) -> SqlStore:
@@ -226,10 +269,34 @@ def _store(settings: Settings) -> SqlStore:
     return SqlStore(engine)
 
 
-def _engine(store: SqlStore, settings: Settings) -> Engine:
-    artifacts = FsspecArtifactStore(settings.artifacts_url())
-    loader = ArtifactLoader(artifacts, _trust(settings))
-    return Engine(store, loader, _now, _id)
+def _loader(
+    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
+) -> ArtifactLoader:
+    attested = partial(vouching.check_load, verbs.versions.attestations)
+    return ArtifactLoader(files, _trust(settings), attested)
+
+
+def _vouching(settings: Settings) -> Vouching:
+    demand = Demand(settings.require_attestation)
+    if demand is not Demand.NO and not settings.signing_keys:
+        raise InvalidInput(
+            f"PALIO_REQUIRE_ATTESTATION is {demand}, and PALIO_SIGNING_KEYS names no key, so no "
+            "version would do; name the public keys of those who sign",
+            field="PALIO_SIGNING_KEYS",
+        )
+    return Vouching(keys=trusted_keys(map(_pem, settings.signing_keys)), demand=demand)
+
+
+def _pem(path: Path) -> tuple[str, bytes]:
+    try:
+        return str(path), path.read_bytes()
+    except OSError as unreadable:
+        raise InvalidInput(
+            f"PALIO_SIGNING_KEYS: {path}: {unreadable.strerror}; check the path and who may read "
+            "it",
+            field="PALIO_SIGNING_KEYS",
+            value=str(path),
+        ) from unreadable
 
 
 def _trust(settings: Settings) -> Trust:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["Settings"]
+
+
+def _parted(given: Any) -> Any:
+    """Return the parts of a text with commas; what is no text is a list already."""
+    return (
+        [part.strip() for part in given.split(",") if part.strip()]
+        if isinstance(given, str)
+        else given
+    )
+
+
+_Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)]
+_Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parted)]
 
 
 class Settings(BaseSettings):
@@ -35,13 +49,25 @@ class Settings(BaseSettings):
     upload_limit_bytes: int = Field(
         default=1 << 30, ge=1_024, description="Largest body of the registration of a version"
     )
-    trusted_types: tuple[str, ...] = Field(
+    source_roots: _Paths = Field(
         default=(),
-        description="Types in scikit-learn files to trust beside Palio's own list, as JSON list",
+        description="Folders, with commas between, from which versions may be registered by path",
+    )
+    trusted_types: _Texts = Field(
+        default=(),
+        description="Types, with commas between, that model files may name beside our own",
     )
     allow_pickle: bool = Field(
         default=False,
         description="Load versions whose files run code: pickle, joblib and cloudpickle",
+    )
+    signing_keys: _Paths = Field(
+        default=(),
+        description="Public keys, PEM files with commas between, whose signatures count",
+    )
+    require_attestation: Literal["no", "promotion", "load"] = Field(
+        default="no",
+        description="Refuse versions without such a signature: no, at promotion, or at load too",
     )
 
     def artifacts_url(self) -> str:

@@ -14,17 +14,21 @@ from palio.delivery.service import Endpoints
 from palio.errors import Forbidden
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
+from palio.registry.versions import Versions
 from palio.testing.wired import Wired
 
 NOUNS = {
+    "artifacts": Artifacts,
     "audit": Audit,
     "endpoints": Endpoints,
     "experiments": Experiments,
     "keys": Keys,
     "lifecycles": Lifecycles,
     "models": Models,
+    "versions": Versions,
     "outcomes": Outcomes,
 }
 OPEN = {"keys.authenticate", "keys.configured", "keys.ring"}  # asked before anybody is known
@@ -40,13 +44,21 @@ READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
-    *("models.lifecycle", "models.version", "models.versions", "lifecycles.list"),
-    *("models.compare", "lifecycles.get", "models.requirements"),
+    *("models.lifecycle", "versions.get", "versions.list", "lifecycles.list"),
+    *("versions.fetch", "versions.search"),
+    *("versions.compare", "lifecycles.get", "versions.requirements"),
+    *("versions.attestations", "artifacts.verify"),
+    *("models.at", "lifecycles.revisions"),
+    *("versions.card", "versions.plots"),
 }
 
 
+# what cannot be undone, and what would let a version past the requirements it is held to
+BY_ADMINS = {"versions.purge", "models.adopt", "artifacts.gc"}
+
+
 def expected(name: str) -> Role:
-    if name.startswith("keys."):
+    if name.startswith("keys.") or name in BY_ADMINS:
         return Role.ADMIN
     return Role.VIEWER if name in READS else Role.OPERATOR
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from palio.artifacts.files import MANIFEST_NAME, FsspecArtifactStore, manifest_of
+from palio.artifacts.files import MANIFEST_NAME, FsspecArtifactStore, _Staged, manifest_of
 from palio.errors import CorruptArtifact, InvalidInput, MissingExtra, StoreUnavailable
 from palio.registry.domain import ArtifactFile, Manifest
 
@@ -33,14 +33,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, root: Path) -> FsspecArtifactStore:
     urls = {
-        "folder": str(root),
-        "file": root.as_uri(),
-        "memory": f"memory://{secrets.token_hex(4)}",
+        "folder": lambda: str(root),
+        "file": root.as_uri,
+        "memory": lambda: f"memory://{secrets.token_hex(4)}",
+        "s3": lambda: f"s3://{request.getfixturevalue('bucket')}/palio",
     }
-    return FsspecArtifactStore(urls[request.param])
+    return FsspecArtifactStore(urls[request.param]())
 
 
 def published(store: FsspecArtifactStore, source: Path) -> Manifest:
@@ -50,7 +51,10 @@ def published(store: FsspecArtifactStore, source: Path) -> Manifest:
 
 
 def names_below(store: FsspecArtifactStore) -> list[str]:
-    return sorted(path.removeprefix(store._root + "/") for path in store._fs.find(store._root))
+    return sorted(
+        path.removeprefix(store._folders.root + "/")
+        for path in store._folders.fs.find(store._folders.root)
+    )
 
 
 def test_what_was_published_is_read(store: FsspecArtifactStore, source: Path) -> None:
@@ -95,7 +99,7 @@ def test_copying_interrupted_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_write", full)  # the manifest comes after the files
+    monkeypatch.setattr(_Staged, "_write", full)  # the manifest comes after the files
     with pytest.raises(StoreUnavailable, match="No space left"):
         published(store, source)
     assert names_below(store) == []
@@ -130,11 +134,11 @@ def test_other_bytes_are_refused(
     store: FsspecArtifactStore, source: Path, change: object, why: str
 ) -> None:
     manifest = published(store, source)
-    path = f"{store._root}/credit-risk/v1/model.skops"
+    path = f"{store._folders.root}/credit-risk/v1/model.skops"
     if callable(change):
-        store._fs.pipe_file(path, change(CONTENT["model.skops"]))
+        store._folders.fs.pipe_file(path, change(CONTENT["model.skops"]))
     else:
-        store._fs.rm_file(path)
+        store._folders.fs.rm_file(path)
     with pytest.raises(
         CorruptArtifact, match=re.escape(f"model.skops is not what was registered ({why})")
     ) as caught:
@@ -149,10 +153,10 @@ def test_an_edited_manifest_beside_the_files_is_refused(
     store: FsspecArtifactStore, source: Path
 ) -> None:
     manifest = published(store, source)
-    path = f"{store._root}/credit-risk/v1/{MANIFEST_NAME}"
-    listed = json.loads(store._fs.cat_file(path))
+    path = f"{store._folders.root}/credit-risk/v1/{MANIFEST_NAME}"
+    listed = json.loads(store._folders.fs.cat_file(path))
     listed["files"][0]["sha256"] = "0" * 64
-    store._fs.pipe_file(path, json.dumps(listed, sort_keys=True, indent=1).encode())
+    store._folders.fs.pipe_file(path, json.dumps(listed, sort_keys=True, indent=1).encode())
     with pytest.raises(CorruptArtifact, match=MANIFEST_NAME):
         store.read("credit-risk", "v1", manifest)
 

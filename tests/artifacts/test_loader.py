@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.flavors import named
@@ -54,8 +55,9 @@ def store(tmp_path: Path) -> FsspecArtifactStore:
 def manifest(store: FsspecArtifactStore, tmp_path: Path) -> Manifest:
     folder = tmp_path / "model"
     folder.mkdir()
-    assert package(MODEL, folder, SIGNATURE) == "sklearn"
-    with store.stage("credit-risk", "v1", folder) as staged:
+    files = package(MODEL, folder, SIGNATURE)
+    assert files == {MODEL_FILE: folder / MODEL_FILE}
+    with store.stage("credit-risk", "v1", files) as staged:
         staged.publish()
     return staged.manifest
 
@@ -63,6 +65,21 @@ def manifest(store: FsspecArtifactStore, tmp_path: Path) -> Manifest:
 def test_a_registered_version_answers(store: FsspecArtifactStore, manifest: Manifest) -> None:
     answered = ArtifactLoader(store).load(version(manifest)).predict(INPUTS.tolist())
     assert answered.values == MODEL.predict(INPUTS).tolist()
+
+
+def test_flavors_never_see_what_palio_writes(
+    store: FsspecArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    files = package(MODEL, folder, SIGNATURE)
+    documents = {"metadata.json": b"{}", "policy.yaml": b"a: 1"}
+    with store.stage("credit-risk", "v1", files, documents) as staged:
+        staged.publish()
+    seen: list[str] = []
+    monkeypatch.setattr(SklearnFlavor, "load", lambda _, files, __: seen.extend(files))
+    ArtifactLoader(store).load(version(staged.manifest))
+    assert seen == [MODEL_FILE]
 
 
 def test_tampered_bytes_are_refused_before_they_are_read_as_a_model(
@@ -115,10 +132,11 @@ def crafted(mark: Path, tmp_path: Path) -> Path:
 
 def staged(store: FsspecArtifactStore, source: Path, folder: Path, **more: Any) -> Version:
     folder.mkdir()
-    flavor = package(source, folder, SIGNATURE)
-    with store.stage("credit-risk", "v1", folder) as files:
+    flavor = flavor_of(source, None)
+    own = package(source, folder, SIGNATURE, flavor=flavor)
+    with store.stage("credit-risk", "v1", own) as files:
         files.publish()
-    return version(files.manifest, flavor=flavor, **more)
+    return version(files.manifest, flavor=flavor.name, **more)
 
 
 def test_code_is_not_run_where_that_is_not_allowed(
@@ -174,9 +192,9 @@ def test_registering_a_file_runs_it_only_where_that_is_allowed(
     with pytest.raises(InvalidInput, match=r"give target .* or a signature"):
         infer_signature(crafted, flavor, INPUTS, trust=NOTHING_TRUSTED)
     (tmp_path / "out").mkdir()
-    assert package(crafted, tmp_path / "out", SIGNATURE, flavor=flavor) == "pickled"
+    files = package(crafted, tmp_path / "out", SIGNATURE, flavor=flavor)
+    assert files == {"credit.pkl": crafted}  # it stays where it is
     assert not mark.exists()
-    assert (tmp_path / "out" / "credit.pkl").read_bytes() == crafted.read_bytes()
     with pytest.raises(InvalidInput, match="answers nothing"):
         package(crafted, tmp_path / "out", SIGNATURE, trust=Trust(allow_pickle=True))
     assert mark.is_dir()
@@ -199,8 +217,9 @@ def test_kept_files_have_no_signature(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("kept")
     (tmp_path / "out").mkdir()
-    assert package(tmp_path / "in", tmp_path / "out", None) == "plain"
-    assert (tmp_path / "out" / "notes.txt").read_text() == "kept"
+    files = package(tmp_path / "in", tmp_path / "out", None)
+    assert files == {"notes.txt": tmp_path / "in" / "notes.txt"}
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
@@ -222,9 +241,21 @@ def test_a_link_is_not_followed_out_of_a_folder(
         staged(store, tmp_path / "in", tmp_path / "out")
 
 
-def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.pkl").mkdir()
-    (tmp_path / "data.txt").write_text("a folder's name is taken")
-    (tmp_path / "out" / "data.txt").mkdir(parents=True)
-    with pytest.raises(InvalidInput, match=r"data\.txt cannot be copied"):
-        package(tmp_path / "data.txt", tmp_path / "out", None)
+def test_a_link_to_a_file_is_the_file(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_text("kept")
+    (tmp_path / "notes.txt").symlink_to("blob")  # as caches of downloads have them
+    assert package(tmp_path / "notes.txt", tmp_path, None) == {"notes.txt": tmp_path / "blob"}
+
+
+def test_a_preprocessor_given_twice_is_refused(tmp_path: Path) -> None:
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+    own = package(MODEL, tmp_path / "in", SIGNATURE, preprocessor=StandardScaler().fit(INPUTS))
+    assert set(own) == {MODEL_FILE, "preprocessor.skops"}
+    with pytest.raises(InvalidInput, match=r"preprocessor\.skops lies in the folder and is"):
+        package(
+            tmp_path / "in",
+            tmp_path / "out",
+            SIGNATURE,
+            preprocessor=StandardScaler().fit(INPUTS),
+        )

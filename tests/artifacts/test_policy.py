@@ -13,7 +13,7 @@ CODE = {name for name in FLAVORS if named(name).safety is Safety.CODE}
 
 def test_the_flavors_that_run_code() -> None:
     # witness: what their libraries' pages say of loading
-    assert {"callables", "pickled"} == CODE
+    assert {"callables", "mlflow", "pickled"} == CODE
     assert named("sklearn").safety is Safety.CHECKED
 
 

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.flavors import named, recognise
-from palio.artifacts.loader import ArtifactLoader, infer_signature, package
+from palio.artifacts.loader import ArtifactLoader, flavor_of, infer_signature, package
 from palio.artifacts.policy import NOTHING_TRUSTED, Trust
 from palio.artifacts.preprocessing import Preprocessor, holder, parted, saved
 from palio.errors import InvalidInput, UntrustedArtifact
@@ -63,11 +63,11 @@ def registered(
 ) -> tuple[FsspecArtifactStore, Version]:
     folder = tmp_path / "package"
     folder.mkdir()
-    flavor = package(given, folder, SIGNATURE, preprocessor=preprocessor, trust=trust)
+    files = package(given, folder, SIGNATURE, preprocessor=preprocessor, trust=trust)
     store = FsspecArtifactStore(str(tmp_path / "artifacts"))
-    with store.stage("credit-risk", "v1", folder) as staged:
+    with store.stage("credit-risk", "v1", files) as staged:
         staged.publish()
-    return store, version(staged.manifest, SIGNATURE, flavor=flavor)
+    return store, version(staged.manifest, SIGNATURE, flavor=flavor_of(given, None).name)
 
 
 def test_the_signature_has_the_columns_of_the_sample_and_the_answers_of_the_model() -> None:

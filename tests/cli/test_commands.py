@@ -48,6 +48,7 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
+            "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores",
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
@@ -58,10 +59,13 @@ def test_the_commands_are_known() -> None:
             "experiments verify",
             "keys create", "keys list", "keys revoke",
             "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
-            "models alias", "models aliases", "models compare", "models create", "models history",
-            "models list",
+            "models adopt", "models at", "models clear-alias", "models delete", "models purge",
+            "models restore",
+            "models alias", "models aliases", "models card", "models compare", "models create",
+            "models download", "models edit", "models edit-model", "models history", "models list",
             "models move", "models promote", "models register", "models requirements",
-            "models rollback", "models show", "models versions",
+            "models rollback", "models search", "models show", "models sign", "models verify",
+            "models versions",
             "outcomes record", "plan", "predict", "serve", "store upgrade", "train",
         ]
     )  # fmt: skip
@@ -272,7 +276,7 @@ def test_the_other_commands(tell: Teller, cli: Cli, store: str, tmp_path: Path) 
 
 def test_a_folder_is_registered(cli: Cli, store: str, tmp_path: Path) -> None:
     with palio.connect(store) as opened:
-        signature = opened.models.version("credit:v1").signature
+        signature = opened.versions.get("credit:v1").signature
     assert signature is not None
     package(servers.model(0.3), tmp_path, signature)
     written = tmp_path.parent / f"{tmp_path.name}.json"
@@ -336,7 +340,7 @@ DEEP = "[" * 50_000 + "]" * 50_000
         (["predict", "credit", '["\\ud800"]'], (2, "the rows are no JSON")),
         (["predict", "nothing", "[[1]]"], (3, "no endpoint is named 'nothing'")),
         (["predict", "credit", "[[1,2,3]]", "--unit", ""], (2, "unit must have 1 to 256 char")),
-        (["models", "register", "credit", "nowhere", "--version", "v3"], (2, "is no folder")),
+        (["models", "register", "credit", "nowhere", "--version", "v3"], (2, "cannot be read")),
         (["lifecycles", "declare", "nowhere.json"], (2, "nowhere.json: ")),
         (["models", "move", "credit:v1", "nowhere"], (2, "'nowhere' is no stage")),
         (["models", "promote", "credit:v2", "--expected", "v9"], (4, "points at v1, not at v9")),

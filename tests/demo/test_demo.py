@@ -148,7 +148,7 @@ def test_a_table_of_ones_own_that_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     ]
     with palio.connect(tmp_path / "kept" / "palio.db") as kept:
         assert kept.experiments.get(told.experiment).ended_at is not None
-        assert kept.models.version("demo@champion").version == told.champion.after
+        assert kept.versions.get("demo@champion").version == told.champion.after
         assert not kept.keys.configured()
         row = {"price": 1.5, "visits": 3, "member": True, "place": "b <&>"}
         assert kept.predict("demo", [row]).predictions[0] in {"no", "yes"}

@@ -38,7 +38,7 @@ def credit(opened: palio.Palio, *, experiment: str | None = None) -> None:
     """Register credit:v1 (champion) and credit:v2 behind the endpoint credit."""
     opened.register("credit", model(1.0), version="v1", sample=SAMPLE)
     opened.register("credit", model(0.001), version="v2", sample=SAMPLE)
-    opened.models.promote("credit:v1")
+    opened.versions.promote("credit:v1")
     opened.endpoints.create("credit", "credit")
     if experiment is not None:
         opened.experiments.draft(design(experiment))
@@ -100,12 +100,12 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, found))} | more
 
 
-def start(store: str, *, artifacts: str, folder: Path) -> Process:
-    """Start ``palio serve`` on a free port; returns when it says that it answers."""
+def start(store: str, *, artifacts: str, folder: Path, **more: str) -> Process:
+    """Start ``palio serve`` on a free port, with more settings; returns when it answers."""
     with (folder / "serve.log").open("a") as log:
         popen = subprocess.Popen(
             [sys.executable, "-m", "palio", "--store", store, "serve", "--port", "0"],
-            env=environment(PALIO_ARTIFACTS=artifacts),
+            env=environment(PALIO_ARTIFACTS=artifacts, **more),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=log,

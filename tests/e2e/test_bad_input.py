@@ -131,13 +131,14 @@ def table(place: Place, header: str, target: Callable[[int], int]) -> None:
 
 
 TRAIN = ("train", "{folder}/data.csv", "--target", "default", "--model", "new", "--register")
+PLAIN = ("--flavor", "plain")
 CASES = {
     "duplicate version": Case(
         code="already_exists",
         status=409,
         exit_code=4,
         said="credit:v1 exists, and versions never change; register under another version",
-        command=("models", "register", "credit", "{folder}", "--version", "v1"),
+        command=(*("models", "register", "credit", "{folder}"), *PLAIN, "--version", "v1"),
         request=register,
         prepare=write,
     ),
@@ -215,7 +216,7 @@ CASES = {
 def traces(place: Place) -> tuple[Any, ...]:
     """Return what a half-done change would leave: records, audit entries, files."""
     with palio.connect(place.store) as opened:
-        versions = [opened.models.versions(model.name) for model in opened.models.list()]
+        versions = [opened.versions.list(model.name) for model in opened.models.list()]
         endpoints, experiments = opened.endpoints.list(), opened.experiments.list()
         checked = opened.audit.verify()
     files = sorted(path.relative_to(place.artifacts) for path in place.artifacts.rglob("*"))

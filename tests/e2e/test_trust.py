@@ -70,7 +70,7 @@ def put(store: str, given: Any, **fields: Any) -> None:
     """Register credit:v1 as champion behind the endpoint credit."""
     with palio.connect(store) as opened:
         opened.register("credit", given, version="v1", **fields)
-        opened.models.promote("credit:v1")
+        opened.versions.promote("credit:v1")
         opened.endpoints.create("credit", "credit")
 
 
@@ -128,7 +128,7 @@ def test_a_function_answers_bit_for_bit_over_http(sqlite_url: str) -> None:
     weights = np.array([0.1, 0.2, 0.3])
     with serving(sqlite_url, allow_pickle=True) as address, palio.connect(address) as remote:
         remote.register("credit", lambda rows: rows @ weights, version="v1", sample=SAMPLE)
-        remote.models.promote("credit:v1")
+        remote.versions.promote("credit:v1")
         remote.endpoints.create("credit", "credit")
         answer = remote.predict("credit", ROWS)
     assert answer.predictions == (SAMPLE[:5] @ weights).tolist()

@@ -97,8 +97,8 @@ def test_from_the_decision_to_production_and_back(serving: Wired) -> None:
     send(serving, traffic(serving, 1_200))
     shipped = serving.experiments.ship("exp", "the numbers say so")
     assert (shipped.state, shipped.winner) == (State.COMPLETED, "challenger")
-    assert serving.models.version("credit@champion").version == "2"
-    assert serving.models.version("credit:1").stage == "deprecated"
+    assert serving.versions.get("credit@champion").version == "2"
+    assert serving.versions.get("credit:1").stage == "deprecated"
     promotion, ending = serving.audit.list()[-2:]
     assert (promotion.action, promotion.reason) == ("version.promote", "experiment exp")
     assert ending.action == "experiment.ship"
@@ -129,7 +129,7 @@ def test_an_undecided_experiment_is_not_shipped(serving: Wired) -> None:
 def test_nothing_is_shipped_when_the_champion_has_moved(serving: Wired) -> None:
     serving.run(design(metrics=METRICS))
     send(serving, traffic(serving, 1_200))
-    serving.models.promote("credit:3", reason="meanwhile")
+    serving.versions.promote("credit:3", reason="meanwhile")
     before = heads(serving)
     with pytest.raises(Conflict, match="credit@champion points at 3, not at 1"):
         serving.experiments.ship("exp")

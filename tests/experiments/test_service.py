@@ -286,13 +286,13 @@ def test_a_challenger_without_a_way_to_production_is_refused_at_the_start(wired:
     wired.models.create("credit", lifecycle="strict")
     wired.register("credit:1", "credit:2")
     for stage in ("validation", "testing", "staging"):
-        wired.models.move("credit:1", stage)
-    wired.models.promote("credit:1")
+        wired.versions.move("credit:1", stage)
+    wired.versions.promote("credit:1")
     wired.endpoints.create("credit", "credit")
     wired.experiments.draft(design())
     with pytest.raises(IllegalTransition, match="credit:2 cannot go from development to prod"):
         wired.experiments.start("exp")
     assert wired.experiments.get("exp").state is State.DRAFT
     for stage in ("validation", "testing", "staging"):
-        wired.models.move("credit:2", stage)
+        wired.versions.move("credit:2", stage)
     assert wired.experiments.start("exp").state is State.RUNNING

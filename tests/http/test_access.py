@@ -43,12 +43,17 @@ DRAFT = '{"version": "v1", "flavor": "sklearn"}'
 SENT: dict[str, dict[str, Any]] = {
     "predict": {"json": {"rows": [[1, 2, 3]]}},
     "outcomes_record": {"json": {"request_id": "nothing", "value": []}},
-    "models_register": {"data": {"draft": DRAFT}, "files": [("files", ("a", b"a"))]},
+    "versions_register": {"data": {"draft": DRAFT}, "files": [("files", ("a", b"a"))]},
+    "versions_register_from": {"json": {"draft": {"version": "v1", "flavor": ""}, "source": "/a"}},
     "models_create": {"json": {"name": "nothing", "lifecycle": "nothing"}},
-    "models_compare": {"json": {"references": ["nothing:v1", "nothing:v2"]}},
+    "versions_compare": {"json": {"references": ["nothing:v1", "nothing:v2"]}},
     "models_set_alias": {"json": {"version": "v1"}},
-    "models_move": {"json": {"stage": "testing"}},
+    "versions_attest": {"json": {"bundle": "nothing"}},
+    "versions_move": {"json": {"stage": "testing"}},
     "lifecycles_declare": {"json": LIFECYCLE},
+    "models_at": {"params": {"at": "2026-01-01T00:00:00Z"}},
+    "artifacts_verify": {"params": {"reference": "nothing:v1"}},
+    "artifacts_gc": {"json": {"older_than_s": 0}},
     "endpoints_create": {"json": {"name": "nothing", "model": "nothing"}},
     "endpoints_override": {"json": {"version": "v1"}},
     "experiments_draft": {"json": DESIGN},
@@ -58,8 +63,11 @@ SENT: dict[str, dict[str, Any]] = {
 BY_VIEWERS = {  # POST, for two fold the log and one takes a list
     "experiments_analyze",
     "experiments_verify",
-    "models_compare",
+    "versions_compare",
 }
+
+
+BY_ADMINS = {"versions_purge", "models_adopt", "artifacts_gc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +81,13 @@ class Operation:
     @property
     def role(self) -> Role:
         """The least role that may: admins hand out keys, operators change, viewers read."""
-        if self.id.startswith("keys_"):
+        if self.id.startswith("keys_") or self.id in BY_ADMINS:
             return Role.ADMIN
         return Role.VIEWER if self.method == "GET" or self.id in BY_VIEWERS else Role.OPERATOR
 
     def send(self, http: httpx.Client, headers: dict[str, str]) -> httpx.Response:
         path = self.path.replace("{reference}", "nothing:v1")
-        if self.id == "models_register":  # the one that would make its model
+        if self.id == "versions_register":  # the one that would make its model
             path = path.replace("{model}", "credit")
         for name in ("model", "alias", "name", "key", "id", "endpoint"):
             path = path.replace(f"{{{name}}}", "nothing")

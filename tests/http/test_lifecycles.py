@@ -24,7 +24,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("body", [OLD, WHOLE], ids=["old", "whole"])
 def test_a_lifecycle_comes_back_as_it_was_sent(world: World, body: dict[str, Any]) -> None:
-    whole = {"requires": {}, "aliases": {}, **body}
+    whole = {"requires": {}, "aliases": {}, "revision": 1, **body}
     assert world.post("/v1/lifecycles", body).json() == whole
     assert world.http.get(f"/v1/lifecycles/{body['name']}").json() == whole
     listed = world.http.get("/v1/lifecycles").json()

@@ -209,7 +209,7 @@ def test_nullable_fields_take_null(world: World) -> None:
     fitted = HistGradientBoostingClassifier(max_iter=3).fit(servers.SAMPLE, servers.LABELS)
     with world.opened() as opened:
         opened.register("holey", fitted, version="v1", signature=signature)
-        opened.models.promote("holey:v1")
+        opened.versions.promote("holey:v1")
         opened.endpoints.create("holey", "holey")
     path = "/v1/predict/holey"
     taken = {
@@ -297,7 +297,7 @@ def test_another_process_s_promotion_is_served_within_a_second(home: str, tmp_pa
     try:
         with serve(home) as world, palio.connect(process.address) as other:
             for version in ("v2", "v1", "v2"):
-                other.models.promote(f"credit:{version}")
+                other.versions.promote(f"credit:{version}")
                 assert eventually(
                     lambda version=version: world.predict().json()["version"] == version,
                     within_s=1,
@@ -305,7 +305,7 @@ def test_another_process_s_promotion_is_served_within_a_second(home: str, tmp_pa
                 assert other.predict("credit", [ROW]).version == version
             with world.opened() as opened:  # in process one looks too
                 assert opened.predict("credit", [ROW]).version == "v2"
-                other.models.promote("credit:v1")
+                other.versions.promote("credit:v1")
                 assert eventually(
                     lambda: opened.predict("credit", [ROW]).version == "v1", within_s=1
                 )

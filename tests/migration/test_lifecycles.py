@@ -47,9 +47,9 @@ def test_an_old_lifecycle_works_on(
     assert wired.lifecycles.get("old") == OLD
     wired.models.create("m", lifecycle="old")
     wired.register("m:1", "m:2")
-    wired.models.promote("m:1")
-    wired.models.promote("m:2")
+    wired.versions.promote("m:1")
+    wired.versions.promote("m:2")
     assert wired.models.rollback("m").version == "1"
     assert wired.models.set_alias("m", "next", "2").version == "2"
-    assert wired.models.requirements("m:2").ready
+    assert wired.versions.requirements("m:2").ready
     store.close()

@@ -44,4 +44,4 @@ def registered_by(
     model, _, version = reference.partition(":")
     draft = VersionDraft(version=version, flavor="x", signature=signature, metrics=metrics)
     acting = wired.acting(name, Role.OPERATOR)
-    return acting.models.register(model, draft, Path("/nonexistent"))
+    return acting.versions.register(model, draft, Path("/nonexistent"))

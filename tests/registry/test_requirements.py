@@ -194,47 +194,47 @@ def test_an_alias_that_cannot_be_protected_so(alias: str, role: Role, match: str
 
 
 def test_a_version_moves_when_it_meets_what_is_required(guarded: Wired) -> None:
-    assert guarded.models.move("m:1", "tried").stage == "tried"
+    assert guarded.versions.move("m:1", "tried").stage == "tried"
     before = guarded.audit.verify().entries
     with pytest.raises(Conflict, match=r"metric auc: found 0\.74, wanted at least 0\.75"):
-        guarded.models.move("m:2", "tried")
-    assert guarded.models.version("m:2").stage == "new"
+        guarded.versions.move("m:2", "tried")
+    assert guarded.versions.get("m:2").stage == "new"
     assert guarded.audit.verify().entries == before
 
 
 def test_promotion_lists_all_that_is_missing(guarded: Wired) -> None:
     registered_by(guarded, "bob", "m:3", auc=0.8, ece=0.06)
-    guarded.models.move("m:3", "tried")
+    guarded.versions.move("m:3", "tried")
     with pytest.raises(Conflict) as caught:
-        guarded.models.promote("m:3")
+        guarded.versions.promote("m:3")
     assert str(caught.value) == (
         "m:3 does not meet what live requires: metric ece: found 0.06, wanted at most 0.05; "
         "approval: found bob, who created it, wanted someone other than its creator; "
         "`palio models requirements m:3 live` shows all of it"
     )
     assert guarded.models.aliases("m") == {}
-    assert guarded.models.version("m:3").stage == "tried"
+    assert guarded.versions.get("m:3").stage == "tried"
 
 
 def test_a_step_that_does_not_exist_comes_first(guarded: Wired) -> None:
     with pytest.raises(IllegalTransition):
-        guarded.models.promote("m:2")
+        guarded.versions.promote("m:2")
 
 
 def test_the_approver_is_someone_else(guarded: Wired) -> None:
-    guarded.models.move("m:1", "tried")
+    guarded.versions.move("m:1", "tried")
     with pytest.raises(Conflict, match="found ann, who created it"):
-        guarded.acting("ann", Role.ADMIN).models.promote("m:1")
-    assert guarded.models.promote("m:1").approved_by == "bob"
+        guarded.acting("ann", Role.ADMIN).versions.promote("m:1")
+    assert guarded.versions.promote("m:1").approved_by == "bob"
     assert dict(guarded.audit.list()[-1].after or {})["approved_by"] == "bob"
 
 
 def test_a_creator_may_roll_back_and_the_approval_stands(guarded: Wired) -> None:
     registered_by(guarded, "bob", "m:3", auc=0.9, ece=0.0)
-    guarded.models.move("m:1", "tried")
-    guarded.models.move("m:3", "tried")
-    guarded.models.promote("m:1")
-    guarded.acting("cid", Role.OPERATOR).models.promote("m:3")
+    guarded.versions.move("m:1", "tried")
+    guarded.versions.move("m:3", "tried")
+    guarded.versions.promote("m:1")
+    guarded.acting("cid", Role.OPERATOR).versions.promote("m:3")
     back = guarded.acting("ann", Role.OPERATOR).models.rollback("m", "errors")
     assert (back.version, back.stage, back.approved_by) == ("1", "live", "bob")
     assert guarded.audit.list()[-1].actor == "ann"
@@ -250,11 +250,11 @@ def test_the_former_champion_meets_what_it_is_sent_to(guarded: Wired) -> None:
     guarded.models.create("o", lifecycle="odd")
     registered_by(guarded, "bob", "o:1")
     registered_by(guarded, "bob", "o:2")
-    guarded.models.promote("o:1")
+    guarded.versions.promote("o:1")
     with pytest.raises(Conflict, match="o:1 does not meet what tried requires"):
-        guarded.models.promote("o:2", former_to="tried")
-    guarded.models.promote("o:2")
-    assert guarded.models.version("o:1").stage == "old"
+        guarded.versions.promote("o:2", former_to="tried")
+    guarded.versions.promote("o:2")
+    assert guarded.versions.get("o:1").stage == "old"
 
 
 def test_only_an_experiment_ships_what_must_have_passed_one(wired: Wired) -> None:
@@ -265,12 +265,12 @@ def test_only_an_experiment_ships_what_must_have_passed_one(wired: Wired) -> Non
     registered_by(wired, "ann", "credit:1", signature=SIGNATURE)
     registered_by(wired, "ann", "credit:2", signature=SIGNATURE)
     bob = wired.acting("bob", Role.OPERATOR)
-    asked = bob.models.requirements("credit:1")
+    asked = bob.versions.requirements("credit:1")
     assert (asked.ready, asked.findings[0].found) == (True, "no champion to win against")
-    bob.models.promote("credit:1")
-    assert not bob.models.requirements("credit:2").ready
+    bob.versions.promote("credit:1")
+    assert not bob.versions.requirements("credit:2").ready
     with pytest.raises(Conflict, match="experiment: found none, wanted a won experiment"):
-        bob.models.promote("credit:2")
+        bob.versions.promote("credit:2")
     bob.endpoints.create("credit", "credit")
     bob.run(design())
     serve(bob, 300)
@@ -278,7 +278,7 @@ def test_only_an_experiment_ships_what_must_have_passed_one(wired: Wired) -> Non
         wired.experiments.ship("exp")
     assert bob.experiments.get("exp").state is State.RUNNING
     assert bob.experiments.ship("exp").winner == "challenger"
-    shipped = bob.models.version("credit@champion")
+    shipped = bob.versions.get("credit@champion")
     assert (shipped.version, shipped.stage, shipped.approved_by) == ("2", "live", "bob")
 
 
@@ -287,23 +287,23 @@ def test_only_an_experiment_ships_what_must_have_passed_one(wired: Wired) -> Non
 
 def test_one_may_ask_first(guarded: Wired) -> None:
     before = guarded.audit.verify().entries
-    asked = guarded.acting("ann", Role.VIEWER).models.requirements("m:2")
+    asked = guarded.acting("ann", Role.VIEWER).versions.requirements("m:2")
     assert (asked.version, asked.stage, asked.ready) == ("m:2", "live", False)
     assert asked.step == "m:2 cannot go from new to live; allowed from new: tried, gone"
     assert [(one.what, one.found, one.met) for one in asked.findings] == [
         ("metric ece", "none", False),
         ("approval", "ann, who created it", False),
     ]
-    assert guarded.models.requirements("m:1", "tried").ready
-    assert not guarded.models.requirements("m:2", "tried").ready
-    gone = guarded.models.requirements("m:2", "gone")
+    assert guarded.versions.requirements("m:1", "tried").ready
+    assert not guarded.versions.requirements("m:2", "tried").ready
+    gone = guarded.versions.requirements("m:2", "gone")
     assert (gone.ready, gone.step, gone.findings) == (True, "", ())
     assert guarded.audit.verify().entries == before
 
 
 def test_one_asks_about_stages_that_exist(guarded: Wired) -> None:
     with pytest.raises(InvalidInput, match="it has new, tried, live, old, gone"):
-        guarded.models.requirements("m:1", "nowhere")
+        guarded.versions.requirements("m:1", "nowhere")
 
 
 # -- aliases by role

@@ -33,7 +33,7 @@ def three(wired: Wired) -> Wired:
 
 def state(wired: Wired) -> tuple[Any, ...]:
     """Return all that a refused verb must not touch."""
-    versions = {version.version: version.stage for version in wired.models.versions("m")}
+    versions = {version.version: version.stage for version in wired.versions.list("m")}
     return versions, list(wired.models.history("m")), wired.models.aliases("m"), heads(wired)
 
 
@@ -67,18 +67,18 @@ def test_a_model_exists_once(three: Wired) -> None:
 
 
 def test_unknown_models_and_versions(three: Wired) -> None:
-    models = three.models
-    for call in (models.get, models.versions, models.aliases, models.history, models.lifecycle):
+    models, versions = three.models, three.versions
+    for call in (models.get, versions.list, models.aliases, models.history, models.lifecycle):
         refused(three, NotFound, "no model is named 'x'", call, "x")
-    refused(three, NotFound, "no model is named 'x'", models.version, "x:1")
-    refused(three, NotFound, "m has no version '9'", models.version, "m:9")
-    refused(three, NotFound, "m has no alias 'champion'", models.version, "m@champion")
+    refused(three, NotFound, "no model is named 'x'", versions.get, "x:1")
+    refused(three, NotFound, "m has no version '9'", versions.get, "m:9")
+    refused(three, NotFound, "m has no alias 'champion'", versions.get, "m@champion")
     refused(three, NotFound, "no model is named 'x'", models.rollback, "x")
 
 
 def test_versions_are_numbered(three: Wired) -> None:
-    assert [version.ordinal for version in three.models.versions("m")] == [1, 2, 3]
-    assert three.models.version("models:/m/2").ordinal == 2
+    assert [version.ordinal for version in three.versions.list("m")] == [1, 2, 3]
+    assert three.versions.get("models:/m/2").ordinal == 2
 
 
 def test_a_version_never_changes(three: Wired) -> None:
@@ -94,20 +94,20 @@ def test_registering_keeps_the_files(wired: Wired, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "model.bin").write_bytes(b"bytes")
     draft = VersionDraft(version="1", flavor="x", metrics={"auc": 0.9}, tags={"k": "v"})
-    made = wired.models.register("m", draft, tmp_path)
-    assert wired.artifacts.read("m", "1", made.manifest) == {"a/model.bin": b"bytes"}
-    found = wired.models.version("m:1")
+    made = wired.versions.register("m", draft, tmp_path)
+    assert wired.files.read("m", "1", made.manifest, below="a/") == {"a/model.bin": b"bytes"}
+    found = wired.versions.get("m:1")
     assert found == made
     assert (found.metrics, found.tags, found.stage) == ({"auc": 0.9}, {"k": "v"}, "development")
 
 
 def test_refused_files_are_not_published(wired: Wired, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"one")
-    first = wired.models.register("m", VersionDraft(version="1", flavor="x"), tmp_path)
+    first = wired.versions.register("m", VersionDraft(version="1", flavor="x"), tmp_path)
     (tmp_path / "model.bin").write_bytes(b"two")
     with pytest.raises(AlreadyExists):
-        wired.models.register("m", VersionDraft(version="1", flavor="x"), tmp_path)
-    assert wired.artifacts.read("m", "1", first.manifest) == {"model.bin": b"one"}
+        wired.versions.register("m", VersionDraft(version="1", flavor="x"), tmp_path)
+    assert wired.files.read("m", "1", first.manifest)["model.bin"] == b"one"
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b"])
@@ -122,8 +122,8 @@ def test_names_are_checked(wired: Wired, name: str) -> None:
 
 
 def test_a_version_moves_along_its_lifecycle(three: Wired) -> None:
-    moved = three.models.move("m:1", "staging", "tests passed")
-    assert three.models.version("m:1") == moved
+    moved = three.versions.move("m:1", "staging", "tests passed")
+    assert three.versions.get("m:1") == moved
     assert moved.stage == "staging"
     last = three.audit.list()[-1]
     assert (last.action, last.before, last.after) == (
@@ -135,28 +135,28 @@ def test_a_version_moves_along_its_lifecycle(three: Wired) -> None:
 
 
 def test_no_way_back_and_the_message_lists_what_is(three: Wired) -> None:
-    three.models.move("m:1", "failed")
+    three.versions.move("m:1", "failed")
     error = refused(
         three,
         IllegalTransition,
         "allowed from failed: archived",
-        three.models.move,
+        three.versions.move,
         "m:1",
         "testing",
     )
     assert error.details["allowed"] == ["archived"]
-    three.models.move("m:1", "archived")
-    refused(three, IllegalTransition, "it is an end", three.models.move, "m:1", "failed")
+    three.versions.move("m:1", "archived")
+    refused(three, IllegalTransition, "it is an end", three.versions.move, "m:1", "failed")
 
 
 def test_an_unknown_stage(three: Wired) -> None:
-    refused(three, InvalidInput, "is no stage of the lifecycle", three.models.move, "m:1", "x")
-    three.models.promote("m:1")
+    refused(three, InvalidInput, "is no stage of the lifecycle", three.versions.move, "m:1", "x")
+    three.versions.promote("m:1")
     refused(
         three,
         InvalidInput,
         "it has development, validation",
-        three.models.promote,
+        three.versions.promote,
         "m:2",
         None,
         "x",
@@ -164,21 +164,21 @@ def test_an_unknown_stage(three: Wired) -> None:
 
 
 def test_production_is_entered_and_left_by_promote_only(three: Wired) -> None:
-    refused(three, Conflict, "use promote", three.models.move, "m:1", "production")
-    three.models.promote("m:1")
-    refused(three, Conflict, "use promote", three.models.move, "m:1", "deprecated")
+    refused(three, Conflict, "use promote", three.versions.move, "m:1", "production")
+    three.versions.promote("m:1")
+    refused(three, Conflict, "use promote", three.versions.move, "m:1", "deprecated")
 
 
 # -- promote and rollback
 
 
 def test_promote_crowns_and_retires(three: Wired) -> None:
-    three.models.promote("m:1")
+    three.versions.promote("m:1")
     three.clock.advance(60)
-    promoted = three.models.promote("m:2", reason="better")
+    promoted = three.versions.promote("m:2", reason="better")
     assert (promoted.stage, promoted.approved_by) == ("production", "ann")
-    assert three.models.version("m@champion") == promoted
-    assert three.models.version("m:1").stage == "deprecated"
+    assert three.versions.get("m@champion") == promoted
+    assert three.versions.get("m:1").stage == "deprecated"
     [first, second] = three.models.history("m")
     assert (second.version, second.previous, second.kind) == ("2", "1", MoveKind.SET)
     assert (second.at - first.at).total_seconds() == 60
@@ -190,31 +190,31 @@ def test_promote_crowns_and_retires(three: Wired) -> None:
 
 def test_promote_by_alias(three: Wired) -> None:
     three.models.set_alias("m", "next", "3")
-    assert three.models.promote("m@next").version == "3"
+    assert three.versions.promote("m@next").version == "3"
     assert three.audit.list()[-1].subject == "m:3"
 
 
 def test_the_champion_is_not_promoted_again(three: Wired) -> None:
-    three.models.promote("m:1")
-    refused(three, Conflict, "champion already", three.models.promote, "m:1")
-    refused(three, Conflict, "champion already", three.models.promote, "m:1", "1")
+    three.versions.promote("m:1")
+    refused(three, Conflict, "champion already", three.versions.promote, "m:1")
+    refused(three, Conflict, "champion already", three.versions.promote, "m:1", "1")
 
 
 def test_the_former_champion_goes_where_it_is_told(wired: Wired) -> None:
     wired.models.create("m")
     wired.register("m:1", "m:2")
-    wired.models.promote("m:1")
+    wired.versions.promote("m:1")
     refused(
         wired,
         IllegalTransition,
         "allowed from production: deprecated",
-        wired.models.promote,
+        wired.versions.promote,
         "m:2",
         None,
         "archived",
     )
-    wired.models.promote("m:2", former_to="deprecated")
-    assert wired.models.version("m:1").stage == "deprecated"
+    wired.versions.promote("m:2", former_to="deprecated")
+    assert wired.versions.get("m:1").stage == "deprecated"
 
 
 def test_strict_skips_nothing(wired: Wired) -> None:
@@ -224,19 +224,19 @@ def test_strict_skips_nothing(wired: Wired) -> None:
         wired,
         IllegalTransition,
         "allowed from development: validation, failed",
-        wired.models.promote,
+        wired.versions.promote,
         "m:1",
     )
 
 
 @pytest.mark.parametrize("expected", ["2", ""])
 def test_a_promotion_on_a_wrong_belief_changes_nothing(three: Wired, expected: str) -> None:
-    three.models.promote("m:1")
+    three.versions.promote("m:1")
     error = refused(
         three,
         Conflict,
         f"points at 1, not at {expected or 'nothing'}",
-        three.models.promote,
+        three.versions.promote,
         "m:3",
         expected,
     )
@@ -244,18 +244,18 @@ def test_a_promotion_on_a_wrong_belief_changes_nothing(three: Wired, expected: s
 
 
 def test_a_promotion_on_a_right_belief(three: Wired) -> None:
-    refused(three, Conflict, "points at nothing, not at 9", three.models.promote, "m:1", "9")
-    three.models.promote("m:1", expected="")
-    assert three.models.promote("m:2", expected="1").version == "2"
+    refused(three, Conflict, "points at nothing, not at 9", three.versions.promote, "m:1", "9")
+    three.versions.promote("m:1", expected="")
+    assert three.versions.promote("m:2", expected="1").version == "2"
 
 
 def test_rollback_goes_one_step_back_each_time(three: Wired) -> None:
     for version in "123":
-        three.models.promote(f"m:{version}")
+        three.versions.promote(f"m:{version}")
     assert three.models.rollback("m", "broken").version == "2"
     assert three.models.rollback("m").version == "1"
     refused(three, Conflict, "no champion before this one", three.models.rollback, "m")
-    assert three.models.promote("m:3").version == "3"
+    assert three.versions.promote("m:3").version == "3"
     assert three.models.rollback("m").version == "1"
     entry = three.audit.list()[-1]
     assert (entry.action, entry.subject) == ("version.rollback", "m:1")
@@ -269,14 +269,14 @@ def test_rollback_goes_one_step_back_each_time(three: Wired) -> None:
 
 def test_rollback_needs_two(three: Wired) -> None:
     refused(three, Conflict, "promote a version instead", three.models.rollback, "m")
-    three.models.promote("m:1")
+    three.versions.promote("m:1")
     refused(three, Conflict, "promote a version instead", three.models.rollback, "m")
 
 
 def test_rollback_to_what_cannot_serve_again(three: Wired) -> None:
-    three.models.promote("m:1")
-    three.models.promote("m:2")
-    three.models.move("m:1", "archived")
+    three.versions.promote("m:1")
+    three.versions.promote("m:2")
+    three.versions.move("m:1", "archived")
     refused(three, IllegalTransition, "it is an end", three.models.rollback, "m")
 
 
@@ -331,10 +331,10 @@ def test_an_alias_needs_a_version_and_a_name(three: Wired) -> None:
 
 def test_every_verb_leaves_one_entry(three: Wired) -> None:
     before = heads(three)
-    three.models.promote("m:1")
-    three.models.promote("m:2")
+    three.versions.promote("m:1")
+    three.versions.promote("m:2")
     three.models.rollback("m")
-    three.models.move("m:3", "testing")
+    three.versions.move("m:3", "testing")
     three.models.set_alias("m", "next", "3")
     assert heads(three) == before + 5
     assert three.audit.verify().broken is None
@@ -350,6 +350,6 @@ def test_first_versions_of_one_new_model_at_once_are_all_kept(sql_store: SqlStor
 
     with ThreadPoolExecutor(6) as pool:
         kept = set(pool.map(register, range(6)))
-    assert {one.version for one in together.models.versions("new")} == kept
-    assert sorted(one.ordinal for one in together.models.versions("new")) == [1, 2, 3, 4, 5, 6]
+    assert {one.version for one in together.versions.list("new")} == kept
+    assert sorted(one.ordinal for one in together.versions.list("new")) == [1, 2, 3, 4, 5, 6]
     assert together.audit.verify().broken is None

@@ -54,7 +54,7 @@ class Production(RuleBasedStateMachine):
         allowed = "production" in STANDARD.transitions[self.stage[version]]
         right = expected in (None, self.champion)
         try:
-            self.wired.models.promote(f"m:{version}", expected)
+            self.wired.versions.promote(f"m:{version}", expected)
         except Conflict:
             assert not (allowed and right)
             return
@@ -82,11 +82,11 @@ class Production(RuleBasedStateMachine):
         allowed = stage in steps and "production" not in (stage, self.stage[version])
         if not allowed:
             with pytest.raises(Conflict) as refused:
-                self.wired.models.move(f"m:{version}", stage)
+                self.wired.versions.move(f"m:{version}", stage)
             if isinstance(refused.value, IllegalTransition):
                 assert refused.value.details["allowed"] == list(steps)
             return
-        self.wired.models.move(f"m:{version}", stage)
+        self.wired.versions.move(f"m:{version}", stage)
         self.stage[version] = stage
         self.done += 1
 
@@ -100,7 +100,7 @@ class Production(RuleBasedStateMachine):
     def versions_stand_where_the_model_says(self) -> None:
         if not self.done:
             return
-        found = {one.version: one.stage for one in self.wired.models.versions("m")}
+        found = {one.version: one.stage for one in self.wired.versions.list("m")}
         assert found == self.stage
 
     @invariant()
@@ -110,7 +110,7 @@ class Production(RuleBasedStateMachine):
         ruling = self.wired.models.aliases("m").get(CHAMPION)
         producing = [
             one.version
-            for one in self.wired.models.versions("m")
+            for one in self.wired.versions.list("m")
             if one.stage == STANDARD.production
         ]
         assert producing == ([] if ruling is None else [ruling])
@@ -163,7 +163,7 @@ class Guarded(RuleBasedStateMachine):
         self.entries = wired.audit.verify().entries
 
     def acting(self, name: str) -> Any:
-        return self.wired.acting(name, PEOPLE[name]).models
+        return self.wired.acting(name, PEOPLE[name])
 
     def lacks(self, name: str, version: str, stage: str) -> list[str]:
         creator, auc, ece = FIGURES[version]
@@ -177,20 +177,20 @@ class Guarded(RuleBasedStateMachine):
     @rule(name=person, version=some, stage=st.sampled_from(GUARDED.stages))
     def move(self, name: str, version: str, stage: str) -> None:
         if self.may(name, version, stage) and "live" not in (stage, self.stage[version]):
-            self.acting(name).move(f"{self.model}:{version}", stage)
+            self.acting(name).versions.move(f"{self.model}:{version}", stage)
             self.stage[version] = stage
             self.entries += 1
             return
         with pytest.raises(Conflict):
-            self.acting(name).move(f"{self.model}:{version}", stage)
+            self.acting(name).versions.move(f"{self.model}:{version}", stage)
 
     @rule(name=person, version=some)
     def promote(self, name: str, version: str) -> None:
         if not self.may(name, version, "live"):
             with pytest.raises(Conflict):
-                self.acting(name).promote(f"{self.model}:{version}")
+                self.acting(name).versions.promote(f"{self.model}:{version}")
             return
-        self.acting(name).promote(f"{self.model}:{version}")
+        self.acting(name).versions.promote(f"{self.model}:{version}")
         self._crown(version, name)
         self.reign.append(version)
 
@@ -199,16 +199,16 @@ class Guarded(RuleBasedStateMachine):
         back = self.reign[-2] if len(self.reign) > 1 else None
         if back is None or self.stage[back] != "old":
             with pytest.raises(Conflict):
-                self.acting(name).rollback(self.model)
+                self.acting(name).models.rollback(self.model)
             return
-        self.acting(name).rollback(self.model)
+        self.acting(name).models.rollback(self.model)
         own = FIGURES[back][0] == name
         self._crown(back, self.approver[back] if own else name)
         self.reign.pop()
 
     @rule(name=person, version=some, stage=st.sampled_from(GUARDED.stages))
     def ask(self, name: str, version: str, stage: str) -> None:
-        asked = self.acting(name).requirements(f"{self.model}:{version}", stage)
+        asked = self.acting(name).versions.requirements(f"{self.model}:{version}", stage)
         missing = [one.what for one in asked.findings if not one.met]
         assert missing == self.lacks(name, version, stage)
         assert asked.ready is self.may(name, version, stage)
@@ -217,9 +217,9 @@ class Guarded(RuleBasedStateMachine):
     def point(self, name: str, version: str, alias: str) -> None:
         if alias == "shadow" and name != "cid":
             with pytest.raises(Forbidden):
-                self.acting(name).set_alias(self.model, alias, version)
+                self.acting(name).models.set_alias(self.model, alias, version)
             return
-        self.acting(name).set_alias(self.model, alias, version)
+        self.acting(name).models.set_alias(self.model, alias, version)
         self.points[alias] = version
         self.entries += 1
 
@@ -235,7 +235,7 @@ class Guarded(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_the_model_says(self) -> None:
-        found = self.wired.models.versions(self.model)
+        found = self.wired.versions.list(self.model)
         assert {one.version: one.stage for one in found} == self.stage
         assert {one.version: one.approved_by for one in found} == self.approver
         champion = {CHAMPION: self.reign[-1]} if self.reign else {}
@@ -243,7 +243,7 @@ class Guarded(RuleBasedStateMachine):
 
     @invariant()
     def nobody_approves_their_own(self) -> None:
-        for one in self.wired.models.versions(self.model):
+        for one in self.wired.versions.list(self.model):
             assert one.approved_by != one.created_by
 
     @invariant()

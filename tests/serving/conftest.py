@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from palio.access.domain import Identity, Role
+from palio.artifacts.sources import FileSources
 from palio.delivery.domain import PredictRequest
 from palio.delivery.service import Endpoints
 from palio.errors import StoreUnavailable
@@ -20,6 +21,7 @@ from palio.experiments.service import Experiments
 from palio.registry.domain import Version, VersionDraft
 from palio.registry.service import Models
 from palio.registry.signature import Cell, Feature, FeatureType, Predictions, Signature, Task
+from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
 from palio.testing.memory import MemoryStore
@@ -98,14 +100,21 @@ class House:
         clock, ids = FakeClock(), FakeIds()
         actor = Identity("ann", Role.ADMIN)
         memory: Any = self.memory
-        self.models = Models(store=memory, artifacts=FakeArtifacts(), clock=clock, actor=actor)
+        self.models = Models(store=memory, clock=clock, actor=actor)
+        self.versions = Versions(
+            store=memory,
+            artifacts=FakeArtifacts(),
+            sources=FileSources(),
+            clock=clock,
+            actor=actor,
+        )
         self.endpoints = Endpoints(store=memory, clock=clock, actor=actor)
         self.experiments = Experiments(store=memory, clock=clock, ids=ids, actor=actor)
         (folder / "model").write_text("bytes")
         for name in ("v1", "v2", "v3"):
             draft = VersionDraft(version=name, flavor="fake", signature=SIGNATURE)
-            self.models.register("m", draft, folder)
-        self.models.promote("m:v1")
+            self.versions.register("m", draft, folder)
+        self.versions.promote("m:v1")
         self.endpoints.create("e", "m")
         store: Any = self.store
         self.engine = Engine(store, self.loader, clock, ids)

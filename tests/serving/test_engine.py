@@ -109,7 +109,7 @@ def test_a_refresh_that_nothing_asks_for_costs_nothing(house: House) -> None:
 
 def test_own_changes_are_seen_without_being_told(house: House) -> None:
     house.engine.refresh()
-    house.models.promote("m:v2")
+    house.versions.promote("m:v2")
     house.engine.refresh(ask_store=False)
     assert house.engine.snapshot.table.route("e").champion == "v2"
 
@@ -118,7 +118,7 @@ def test_the_snapshot_is_swapped_whole(house: House) -> None:
     house.engine.refresh()
     before = house.engine.snapshot
     in_flight = job(house.engine, ask(1))
-    house.models.promote("m:v2")
+    house.versions.promote("m:v2")
     house.engine.refresh()
     after = house.engine.snapshot
     assert before.table.route("e").champion == "v1"
@@ -182,6 +182,19 @@ def test_a_version_by_name_is_loaded_once(house: House) -> None:
         job(house.engine, ask(1, version="v9"))
 
 
+def test_a_version_by_name_is_gone_when_it_is_deleted(house: House) -> None:
+    house.engine.refresh()
+    job(house.engine, ask(1, version="v3"))
+    house.versions.delete("m:v3")
+    house.engine.refresh()
+    with pytest.raises(NotFound, match=r"m:v3 was deleted at .*; `palio models restore m:v3`"):
+        job(house.engine, ask(1, version="v3"))
+    house.versions.restore("m:v3")
+    house.engine.refresh()
+    job(house.engine, ask(1, version="v3"))
+    assert house.loader.loaded == ["v1", "v3", "v3"]
+
+
 def test_only_the_last_versions_by_name_stay(house: House, tmp_path: Any) -> None:
     from palio.registry.domain import VersionDraft  # noqa: PLC0415
 
@@ -189,7 +202,7 @@ def test_only_the_last_versions_by_name_stay(house: House, tmp_path: Any) -> Non
     signature = house.engine.snapshot.models["m", "v1"].signature
     for number in range(10, 20):
         draft = VersionDraft(version=f"v{number}", flavor="fake", signature=signature)
-        house.models.register("m", draft, tmp_path)
+        house.versions.register("m", draft, tmp_path)
         job(house.engine, ask(1, version=f"v{number}"))
     job(house.engine, ask(1, version="v19"))
     assert house.loader.loaded.count("v19") == 1

@@ -140,7 +140,7 @@ def test_a_store_that_is_away_leaves_the_routes_as_they_were(
         house.store.refuse_reads = True
         await asyncio.sleep(0.1)
         assert (await server.predict(ask(1))).version == "v1"
-        house.models.promote("m:v2")
+        house.versions.promote("m:v2")
         house.store.refuse_reads = False
         versions = set()
         for _ in range(100):
@@ -281,7 +281,7 @@ def test_in_process_own_changes_count_at_once_and_others_soon(
 ) -> None:
     server = LocalServer(house.engine)
     assert server.predict(ask(1)).version == "v1"
-    house.models.promote("m:v2")
+    house.versions.promote("m:v2")
     assert server.predict(ask(1)).version == "v2"
     reads = house.store.reads
     for _ in range(20):

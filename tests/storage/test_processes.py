@@ -13,6 +13,7 @@ from palio.testing.records import RECORDS, WHEN
 from palio.testing.steps import assert_chain, put
 
 _TURNS, _EACH, _THREADS = 20, 5, 2
+_MOVES, _MOVING = 6, 8  # by each thread, and threads in each process
 _WORK = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +22,13 @@ from palio.access.domain import Identity, Role
 from palio.errors import Conflict
 from palio.registry.service import Models
 from palio.storage.store import SqlStore, engine_for
-from palio.testing.fakes import FakeArtifacts
 from palio.testing.records import prediction
 
-url, name, turns, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+url, name = sys.argv[1:3]
+turns, each, appending, moves, moving = map(int, sys.argv[3:])
 store = SqlStore(engine_for(url))
 models = Models(
     store=store,
-    artifacts=FakeArtifacts(),
     clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     actor=Identity(name, Role.OPERATOR),
 )
@@ -38,29 +38,32 @@ def append(thread):
         with store.write() as unit:
             unit.log.append([prediction(f"{name}-{thread}-{turn}-{i}") for i in range(each)])
 
-def move(_):
-    done = 0
-    while done < turns:
+def move(thread):
+    acknowledged = []
+    while len(acknowledged) < moves:
         now = models.aliases("m").get("next", "")
         try:
-            models.set_alias("m", "next", name, expected=now, reason=str(done))
+            made = models.set_alias("m", "next", name, expected=now, reason=f"{name}-{thread}")
         except Conflict:
             continue
-        done += 1
+        acknowledged.append(made.seq)
+    return acknowledged
 
 print("ready", flush=True)
 sys.stdin.readline()
-with ThreadPoolExecutor(4) as pool:
-    jobs = [pool.submit(append, thread) for thread in range(2)]
-    jobs += [pool.submit(move, thread) for thread in range(2)]
-    for job in jobs:
+with ThreadPoolExecutor(appending + moving) as pool:
+    appends = [pool.submit(append, thread) for thread in range(appending)]
+    moved = [pool.submit(move, thread) for thread in range(moving)]
+    for job in appends:
         job.result()
+    print(*(seq for job in moved for seq in job.result()))
 store.close()
 """
 
 
 def run(url: str, name: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _WORK, url, name, str(_TURNS), str(_EACH)]
+    counts = [str(one) for one in (_TURNS, _EACH, _THREADS, _MOVES, _MOVING)]
+    command = [sys.executable, "-c", _WORK, url, name, *counts]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -70,8 +73,8 @@ def run(url: str, name: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(workers: list[subprocess.Popen[str]]) -> None:
-    """Let all begin at once; they must end without a word."""
+def finish(workers: list[subprocess.Popen[str]]) -> list[list[int]]:
+    """Let all begin at once; they must end without complaint, and say which moves they made."""
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "ready\n", worker.communicate()
@@ -79,16 +82,17 @@ def finish(workers: list[subprocess.Popen[str]]) -> None:
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
+    told = []
     for worker in workers:
         said, complained = worker.communicate(timeout=60)
-        assert (worker.returncode, said, complained) == (0, "", "")
+        assert (worker.returncode, complained) == (0, ""), said
+        told.append([int(seq) for seq in said.split()])
+    return told
 
 
-def check(store: SqlStore, names: list[str]) -> None:
+def check_events(store: SqlStore, names: list[str]) -> None:
     with store.read() as unit:
         entries = unit.log.after(0, limit=10_000)
-        audit, head = unit.audit.entries(), unit.audit.head()
-        moves = unit.alias_moves.find(model="m", alias="next")
     ids = [entry.event.request_id for entry in entries]
     assert sorted(map(str, ids)) == sorted(
         f"{name}-{thread}-{turn}-{i}"
@@ -97,20 +101,30 @@ def check(store: SqlStore, names: list[str]) -> None:
         for turn in range(_TURNS)
         for i in range(_EACH)
     )
+
+
+def check_moves(store: SqlStore, names: list[str], acknowledged: list[list[int]]) -> None:
+    """What was acknowledged is the history, whole: each move follows the one before."""
+    with store.read() as unit:
+        audit, head = unit.audit.entries(), unit.audit.head()
+        moves = unit.alias_moves.find(model="m", alias="next")
     assert_chain(moves)
-    for name in names:
-        assert len([move for move in moves if move.actor == name]) == _THREADS * _TURNS
+    assert len(moves) == len(names) * _MOVING * _MOVES
+    for name, seqs in zip(names, acknowledged, strict=True):
+        assert sorted(seqs) == [move.seq for move in moves if move.actor == name]
     assert len(audit) == head == len(moves)
+    assert [entry.reason for entry in audit] == [move.reason for move in moves]
     assert first_break(audit) is None
 
 
 def work(store: SqlStore, url: str) -> None:
     names = ["one", "two"]
-    put(store, "models", [Model("m", "standard", WHEN, "ann")])
-    version = RECORDS["versions"][0]
+    version = RECORDS["versions"][-1]  # not a deleted one
     put(store, "versions", [replace(version, model="m", version=name) for name in names])
-    finish([run(url, name) for name in names])
-    check(store, names)
+    put(store, "models", [Model("m", "standard", WHEN, "ann")])
+    acknowledged = finish([run(url, name) for name in names])
+    check_events(store, names)
+    check_moves(store, names, acknowledged)
 
 
 def test_two_processes_on_one_file(sqlite_store: SqlStore, sqlite_url: str) -> None:

@@ -86,8 +86,8 @@ def test_figures_and_images_are_complete(trained: Trained) -> None:
 
 
 def test_served_as_fitted(trained: Trained, tmp_path: Path) -> None:
-    assert package(trained.model, tmp_path, trained.signature) == "sklearn"
-    files = {MODEL_FILE: (tmp_path / MODEL_FILE).read_bytes()}
+    saved = package(trained.model, tmp_path, trained.signature)
+    files = {MODEL_FILE: saved[MODEL_FILE].read_bytes()}
     predictor = SklearnFlavor().load(files, trained.signature)
     rows = FRAME.select(feature.name for feature in trained.signature.features).to_dicts()
     answered = predictor.predict(trained.signature.table(rows))

@@ -1,58 +1,56 @@
-"""Files of versions over fsspec: staged aside, hashed as written, renamed into place."""
+"""Files of versions over fsspec: staged aside, hashed as written, then put in their place."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
-from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
-
-from palio.errors import CorruptArtifact, InvalidInput, MissingExtra, StoreUnavailable
+from palio.artifacts.addresses import folders_at
+from palio.artifacts.folders import CHUNK_BYTES, Folders
+from palio.artifacts.leftovers import found_in
+from palio.artifacts.manifests import MANIFEST_NAME, manifest_bytes, manifest_of
+from palio.artifacts.staging import copied, files_of
+from palio.errors import CorruptArtifact
 from palio.registry.domain import ArtifactFile, Manifest, check_name
+from palio.registry.ports import Difference, Leftover
 
 __all__ = ["MANIFEST_NAME", "FsspecArtifactStore", "manifest_of"]
 
-MANIFEST_NAME = "manifest.json"
-_CHUNK_BYTES = 1 << 20
 _REMEDY = (
     "restore the file from a backup of the artifact store, or register the model again "
     "under a new version"
 )
 
 
-def manifest_of(files: Sequence[ArtifactFile]) -> Manifest:
-    """Return the manifest of files: sorted by path, with the SHA-256 over their list.
-
-    The digest is taken over canonical JSON (sorted keys, no spaces, ASCII), so that anyone can
-    recompute it.
-    """
-    ordered = tuple(sorted(files, key=lambda file: file.path))
-    listed = json.dumps(
-        [asdict(file) for file in ordered], sort_keys=True, separators=(",", ":")
-    ).encode()
-    return Manifest(files=ordered, digest=hashlib.sha256(listed).hexdigest())
-
-
 class FsspecArtifactStore:
     """One folder a version, ``<root>/<model>/<version>/``, on any file system of fsspec.
 
     Beside the version's files lies ``manifest.json`` with their digests. Files that are not
-    published yet lie under ``<root>/.staging-…``, which no version's name can be. On a local
-    disk, files and folders are flushed to the device before ``publish`` returns.
+    published yet lie under ``<root>/.staging-…``, which no version's name can be.
+
+    On a disk, publishing renames: a folder in a version's place is whole, and it is on the device
+    before ``publish`` returns. Object storage cannot rename: publishing copies, ``manifest.json``
+    first, then removes what was staged. A crash between leaves part of a folder there, which is
+    nobody's: a version exists by its record alone, the record is written after the last file is
+    in its place, and reading compares every file with the record. The next registration under
+    that name replaces such a folder, and ``palio artifacts gc`` finds it by its manifest, which
+    is removed last.
 
     Parameters
     ----------
     url
         A local folder, or an address that fsspec knows: ``file:///data/palio``,
-        ``memory://palio``, ``s3://bucket/palio`` (with ``s3fs`` installed).
+        ``memory://palio``, ``s3://bucket/palio`` (needs ``palio[s3]``), ``gs://bucket/palio``
+        (``palio[gcs]``), ``abfs://container/palio`` (``palio[azure]``). Who may, and where the
+        server is, come from where each driver looks for them: for S3 the profile or the
+        variables ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION`` and, for
+        another server than Amazon's, ``AWS_ENDPOINT_URL``; for any of them fsspec's own
+        configuration, ``FSSPEC_S3_…`` or a file in ``~/.config/fsspec``.
 
     Raises
     ------
@@ -63,50 +61,40 @@ class FsspecArtifactStore:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
-        except ImportError as error:
-            raise MissingExtra(f"the artifact store {url!r} needs a package: {error}") from error
-        except ValueError as error:
-            raise InvalidInput(
-                f"the artifact store {url!r} is no folder and no address that fsspec knows: "
-                f"{error}",
-                field="artifacts",
-                value=url,
-            ) from error
-        self._root = root.rstrip("/")
-        self._local = isinstance(self._fs, LocalFileSystem)
+        self._folders = folders_at(url)
 
     @contextmanager
-    def stage(self, model: str, version: str, source: Path) -> Iterator[_Staged]:
-        """Copy the regular files below ``source`` aside, hashing the bytes as they are written.
+    def stage(
+        self,
+        model: str,
+        version: str,
+        source: Path | Mapping[str, Path],
+        documents: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Iterator[_Staged]:
+        """Copy files aside, reading each once and hashing the bytes as they are written.
 
         Raises
         ------
         InvalidInput
-            If ``source`` is no folder, is empty, or holds a link, a device or a file under the
-            reserved name ``manifest.json``.
+            If there are no files, one of them is a link or a device, its path leads out of the
+            version's folder, or its name is reserved.
         StoreUnavailable
             If the store cannot be written.
         """
         target = self._folder(model, version)
-        found = _regular_files(source)
-        staging = f"{self._root}/.staging-{secrets.token_hex(8)}"
-        staged = _Staged(self, staging, target)
+        found = files_of(source, documents)
+        staged = _Staged(self._folders, self._folders.aside(), target)
         try:
-            with self._translated():
-                staged.manifest = manifest_of(
-                    [self._copy(path, f"{staging}/{name}", name) for name, path in found.items()]
-                )
-                self._write(f"{staging}/{MANIFEST_NAME}", _manifest_bytes(staged.manifest))
+            with self._folders.translated():
+                staged.fill(found, documents)
             yield staged
         finally:
-            if not staged.published:
-                self._remove(staging)
+            staged.close()
 
-    def read(self, model: str, version: str, manifest: Manifest) -> dict[str, bytes]:
-        """Return the bytes of every file of the manifest by path, each compared with it first.
+    def read(
+        self, model: str, version: str, manifest: Manifest, *, below: str = ""
+    ) -> dict[str, bytes]:
+        """Return the bytes of the files whose path starts with ``below``, each compared first.
 
         Files in the folder that the manifest does not name are never read.
 
@@ -118,152 +106,166 @@ class FsspecArtifactStore:
         StoreUnavailable
             If the store cannot be read.
         """
-        where, folder = f"{model}:{version}", self._folder(model, version)
-        if manifest_of(manifest.files) != manifest:
-            raise CorruptArtifact(
-                f"{where}: the registered list of files does not have the registered digest "
-                f"{manifest.digest}; restore the database from a backup",
-                version=where,
-                expected=manifest.digest,
-                found=manifest_of(manifest.files).digest,
-            )
-        written = _manifest_bytes(manifest)
-        own = ArtifactFile(MANIFEST_NAME, len(written), hashlib.sha256(written).hexdigest())
-        self._verified(where, folder, own)
-        return {file.path: self._verified(where, folder, file) for file in manifest.files}
+        self._whole(model, version, _beside(f"{model}:{version}", manifest))
+        return {
+            file.path: self._whole(model, version, file)
+            for file in manifest.files
+            if file.path.startswith(below)
+        }
 
-    def _folder(self, model: str, version: str) -> str:
-        return f"{self._root}/{check_name('model', model)}/{check_name('version', version)}"
+    def stream(self, model: str, version: str, file: ArtifactFile) -> Iterator[bytes]:
+        """Yield the bytes of one file in chunks.
 
-    def _verified(self, where: str, folder: str, file: ArtifactFile) -> bytes:
-        with self._translated():
-            try:
-                with self._fs.open(f"{folder}/{file.path}", "rb") as handle:
-                    content: bytes = handle.read(file.size_bytes + 1)
-            except FileNotFoundError as error:
-                raise _corrupt(where, file, "nothing", "the file is missing") from error
-        if len(content) > file.size_bytes:
-            raise _corrupt(where, file, f"more than {file.size_bytes} bytes", "it has grown")
-        found = hashlib.sha256(content).hexdigest()
-        if found != file.sha256:
-            short = len(content) < file.size_bytes
-            raise _corrupt(
-                where, file, found, f"{len(content)} bytes" if short else "its bytes differ"
-            )
-        return content
-
-    def _copy(self, source: Path, target: str, name: str) -> ArtifactFile:
+        Raises
+        ------
+        CorruptArtifact
+            After the last chunk, if size or digest are not those of ``file``.
+        StoreUnavailable
+            If the store cannot be read.
+        """
         digest, size = hashlib.sha256(), 0
-        with _opened_for_copy(source) as original, self._created(target) as copy:
-            while chunk := original.read(_CHUNK_BYTES):
+        with self._opened(model, version, file) as handle:
+            while size <= file.size_bytes and (chunk := handle.read(CHUNK_BYTES)):
                 digest.update(chunk)
                 size += len(chunk)
-                copy.write(chunk)
-        return ArtifactFile(path=name, size_bytes=size, sha256=digest.hexdigest())
+                yield chunk
+        _compare(f"{model}:{version}", file, size, digest.hexdigest())
 
-    def _write(self, target: str, content: bytes) -> None:
-        with self._created(target) as handle:
-            handle.write(content)
+    def check(self, model: str, version: str, manifest: Manifest) -> None:
+        """Compare every byte with the manifest; nothing is kept in memory.
+
+        Raises
+        ------
+        CorruptArtifact
+            As ``read`` does.
+        StoreUnavailable
+            If the store cannot be read.
+        """
+        for file in (_beside(f"{model}:{version}", manifest), *manifest.files):
+            self._check(model, version, file)
+
+    def differences(self, model: str, version: str, manifest: Manifest) -> Iterator[Difference]:
+        """Compare as ``check`` does, and yield every file that differs.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the store cannot be read.
+        """
+        for file in (None, *manifest.files):
+            try:
+                self._check(model, version, file or _beside(f"{model}:{version}", manifest))
+            except CorruptArtifact as corrupt:
+                yield Difference(str(corrupt.details["file"]), str(corrupt.details["why"]))
+
+    def remove(self, model: str, version: str) -> None:
+        """Take a version's files away for good; nothing happens when there are none."""
+        with self._folders.translated():
+            self._folders.remove(self._folder(model, version), last=MANIFEST_NAME)
+
+    def leftovers(self, known: Container[str] = frozenset()) -> Iterator[Leftover]:
+        """Yield what lies in the store but for the folders of ``known`` versions.
+
+        A folder in a version's place is one of ours when a manifest lies in it.
+        """
+        with self._folders.translated():
+            yield from found_in(self._folders, known)
+
+    def discard(self, leftover: Leftover) -> None:
+        """Take a leftover away for good; nothing happens when it is not there."""
+        with self._folders.translated():
+            self._folders.discard(f"{self._folders.root}/{leftover.place}", last=MANIFEST_NAME)
+
+    def _folder(self, model: str, version: str) -> str:
+        names = check_name("model", model), check_name("version", version)
+        return "/".join((self._folders.root, *names))
 
     @contextmanager
-    def _created(self, target: str) -> Iterator[Any]:
-        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        with self._fs.open(target, "wb") as handle:
-            yield handle
-            if self._local:
-                handle.flush()
-                os.fsync(handle.fileno())
+    def _opened(self, model: str, version: str, file: ArtifactFile) -> Iterator[Any]:
+        path = f"{self._folder(model, version)}/{file.path}"
+        with self._folders.translated():
+            try:
+                with self._folders.opened(path) as handle:
+                    yield handle
+            except FileNotFoundError as error:
+                why = "the file is missing"
+                raise _corrupt(f"{model}:{version}", file, "nothing", why) from error
 
-    def publish(self, staging: str, target: str) -> None:
-        """Rename a staged folder to ``target``, taking an orphan there out of the way first."""
-        with self._translated():
-            if self._local:
-                for folder in {Path(root) for root, _, _ in os.walk(staging)}:
-                    _flush_folder(folder)
-            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-            if self._fs.exists(target):
-                orphan = f"{self._root}/.staging-{secrets.token_hex(8)}"
-                self._move(target, orphan)
-                self._move(staging, target)
-                self._remove(orphan)
-            else:
-                self._move(staging, target)
-            if self._local:
-                for folder in (Path(target).parent, Path(self._root)):
-                    _flush_folder(folder)
+    def _check(self, model: str, version: str, file: ArtifactFile) -> None:
+        for _ in self.stream(model, version, file):
+            pass
 
-    def _move(self, source: str, target: str) -> None:
-        if self._local:
-            Path(source).rename(target)
-        else:
-            self._fs.mv(source, target, recursive=True)
-
-    def _remove(self, folder: str) -> None:
-        with self._translated():
-            if self._fs.exists(folder):
-                self._fs.rm(folder, recursive=True)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable(
-                f"the artifact store {self.url} did not answer: {error}; check that it is "
-                "reachable, writable and has space, then try again",
-                store=self.url,
-            ) from error
+    def _whole(self, model: str, version: str, file: ArtifactFile) -> bytes:
+        """Read a file into its bytes at once, each chunk hashed while it is in the cache."""
+        content, digest, size = BytesIO(bytes(file.size_bytes)), hashlib.sha256(), 0
+        with self._opened(model, version, file) as handle, content.getbuffer() as room:
+            while count := handle.readinto(room[size : size + CHUNK_BYTES]):
+                digest.update(room[size : size + count])
+                size += count
+            size += len(handle.read(1))
+        _compare(f"{model}:{version}", file, size, digest.hexdigest())
+        return content.getvalue()
 
 
 class _Staged:
     """Files of one version, aside until published."""
 
-    def __init__(self, store: FsspecArtifactStore, staging: str, target: str) -> None:
-        self._store, self._staging, self._target = store, staging, target
+    def __init__(self, folders: Folders, staging: str, target: str) -> None:
+        self._folders, self._staging, self._target = folders, staging, target
         self.manifest = Manifest(files=(), digest="")
-        self.published = False
+
+    def fill(self, files: Mapping[str, Path], documents: Mapping[str, bytes]) -> None:
+        """Write everything that is to become the version, its manifest last."""
+        written = [self._copy(path, name) for name, path in files.items()]
+        written += [self._write(name, content) for name, content in documents.items()]
+        self.manifest = manifest_of(written)
+        self._write(MANIFEST_NAME, manifest_bytes(self.manifest))
 
     def publish(self) -> None:
-        self._store.publish(self._staging, self._target)
-        self.published = True
+        """Put the files into the version's place, where nothing lies that a version owns."""
+        names = (MANIFEST_NAME, *(file.path for file in self.manifest.files))
+        with self._folders.translated():
+            self._folders.move(self._staging, self._target, names)
+
+    def close(self) -> None:
+        """Take away what was not published."""
+        with self._folders.translated():
+            self._folders.remove(self._staging, last=MANIFEST_NAME)
+
+    def _copy(self, source: Path, name: str) -> ArtifactFile:
+        size = source.stat().st_size
+        with self._folders.created(f"{self._staging}/{name}", size) as copy:
+            return copied(source, copy, name)
+
+    def _write(self, name: str, content: bytes) -> ArtifactFile:
+        with self._folders.created(f"{self._staging}/{name}", len(content)) as handle:
+            handle.write(content)
+        return ArtifactFile(name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def _manifest_bytes(manifest: Manifest) -> bytes:
-    return json.dumps(asdict(manifest), sort_keys=True, indent=1).encode()
+def _beside(where: str, manifest: Manifest) -> ArtifactFile:
+    """Return what ``manifest.json`` must be, or raise if the record was edited."""
+    found = manifest_of(manifest.files)
+    if found != manifest:
+        raise CorruptArtifact(
+            f"{where}: the registered list of files does not have the registered digest "
+            f"{manifest.digest}; restore the database from a backup",
+            version=where,
+            file=MANIFEST_NAME,
+            expected=manifest.digest,
+            found=found.digest,
+            why="the registered list of files does not have the registered digest",
+        )
+    written = manifest_bytes(manifest)
+    return ArtifactFile(MANIFEST_NAME, len(written), hashlib.sha256(written).hexdigest())
 
 
-def _regular_files(source: Path) -> dict[str, Path]:
-    if not source.is_dir():
-        raise _unusable(source, "is no folder; give the folder that holds the model's files")
-    found = {}
-    for root, folders, names in os.walk(source):
-        for path in (Path(root) / name for name in (*folders, *names)):
-            if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise _unusable(path, "is a link or a device; copy the file itself there")
-            if path.is_file():
-                found[path.relative_to(source).as_posix()] = path
-    if not found:
-        raise _unusable(source, "holds no files; save the model there first")
-    if MANIFEST_NAME in found:
-        raise _unusable(found[MANIFEST_NAME], "has a name that Palio reserves; rename it")
-    return found
-
-
-def _unusable(path: Path, why: str) -> InvalidInput:
-    return InvalidInput(f"{path} {why}", field="source", value=str(path))
-
-
-def _opened_for_copy(source: Path) -> BinaryIO:
-    # O_NOFOLLOW: a link put there after the check is refused too
-    return os.fdopen(os.open(source, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb")
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _compare(where: str, file: ArtifactFile, size_bytes: int, sha256: str) -> None:
+    if size_bytes > file.size_bytes:
+        raise _corrupt(where, file, f"more than {file.size_bytes} bytes", "it has grown")
+    if sha256 != file.sha256:
+        short = size_bytes < file.size_bytes
+        raise _corrupt(where, file, sha256, f"{size_bytes} bytes" if short else "its bytes differ")
 
 
 def _corrupt(where: str, file: ArtifactFile, found: str, why: str) -> CorruptArtifact:
@@ -274,4 +276,5 @@ def _corrupt(where: str, file: ArtifactFile, found: str, why: str) -> CorruptArt
         file=file.path,
         expected=file.sha256,
         found=found,
+        why=why,
     )

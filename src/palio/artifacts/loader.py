@@ -1,13 +1,12 @@
-"""From a registered version to a predictor in memory, and from a model to a folder of files."""
+"""From a registered version to a predictor in memory, and from a model to its files."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from palio.artifacts.flavors import Flavor, Safety, named, recognise
+from palio.artifacts.flavors import Flavor, Safety, SelfDescribing, named, recognise
 from palio.artifacts.policy import NOTHING_TRUSTED, Trust
 from palio.artifacts.preprocessing import (
     Preprocessed,
@@ -20,9 +19,10 @@ from palio.artifacts.preprocessing import (
     saved,
     transformer_of,
 )
+from palio.artifacts.staging import files_of
 from palio.errors import InvalidInput
-from palio.registry.domain import Version
-from palio.registry.ports import ArtifactStore, Predictor
+from palio.registry.domain import RESERVED_FILES, Version
+from palio.registry.ports import ArtifactReader, Predictor
 from palio.registry.signature import Signature
 
 __all__ = ["ArtifactLoader", "flavor_of", "infer_signature", "package"]
@@ -37,11 +37,20 @@ class ArtifactLoader:
         Where the bytes lie.
     trust
         What may be made an object in this process.
+    attested
+        Raises ``UntrustedArtifact`` for a version that lacks a signature which this process
+        demands; called when the digests hold and before any byte is interpreted.
     """
 
-    def __init__(self, store: ArtifactStore, trust: Trust = NOTHING_TRUSTED) -> None:
+    def __init__(
+        self,
+        store: ArtifactReader,
+        trust: Trust = NOTHING_TRUSTED,
+        attested: Callable[[Version], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._trust = trust
+        self._attested = attested
 
     def load(self, version: Version) -> Predictor:
         """Make a registered version a predictor.
@@ -50,7 +59,7 @@ class ArtifactLoader:
         ------
         UntrustedArtifact
             Before any file is read, if loading it runs code and policy does not allow that; or
-            if the files hold types that policy does not allow.
+            if the files hold types that policy does not allow, or nobody trusted signed them.
         CorruptArtifact
             Before any byte is interpreted, if a file differs from the manifest.
         InvalidInput
@@ -66,6 +75,8 @@ class ArtifactLoader:
                 value=None,
             )
         files = self._store.read(version.model, version.version, version.manifest)
+        self._attested(version)
+        files = {path: content for path, content in files.items() if path not in RESERVED_FILES}
         return _predictor(files, version.signature, flavor, self._trust, what=version.reference)
 
 
@@ -116,6 +127,8 @@ def infer_signature(
     if flavor.safety is Safety.KEPT:
         return None
     if sample is None:
+        if isinstance(flavor, SelfDescribing) and isinstance(model, Path) and not preprocessor:
+            return flavor.declared(_contents(model), target)
         raise InvalidInput(
             "sample is missing; give some of the rows the model was fitted on, or a signature",
             field="sample",
@@ -138,16 +151,17 @@ def package(
     flavor: Flavor | None = None,
     preprocessor: object = None,
     trust: Trust = NOTHING_TRUSTED,
-) -> str:
-    """Save a model into ``folder`` and return the name of its flavor.
+) -> dict[str, Path]:
+    """Return the files of a model by path: saved now, or where they lie already.
 
     Parameters
     ----------
     model
-        A fitted model of a known flavor, or the ``Path`` of a file or folder to copy; files that
-        hold code are only loaded to be checked where policy allows that.
+        A fitted model of a known flavor, or the ``Path`` of a file or folder, whose files stay
+        where they are; those that hold code are only loaded to be checked where policy allows
+        that.
     folder
-        An existing folder; the model's files are written there.
+        An existing folder; what has to be saved is written there.
     signature
         What the model takes and gives; compared with the model.
     flavor
@@ -160,7 +174,8 @@ def package(
     Raises
     ------
     InvalidInput
-        If no flavor recognises the model, or it does not fit the signature.
+        If no flavor recognises the model, or it does not fit the signature; if its folder holds
+        links, or files that Palio writes itself.
     UntrustedArtifact
         If the model holds types that could not be loaded again.
     """
@@ -170,13 +185,13 @@ def package(
     if not isinstance(model, Path):
         given = _given(signature, chosen)
         chosen.save(model, folder, _behind(preprocessor, given, trust))
-        return chosen.name
+        return files_of(folder, ())
     if chosen.safety is not Safety.KEPT:
         _given(signature, chosen)
-    _copy(model, folder)
+    files = _joined(_lying(model), {} if preprocessor is None else files_of(folder, ()))
     if signature is not None and trust.allows(chosen):
-        _check(folder, signature, chosen, trust)
-    return chosen.name
+        _check(files, signature, chosen, trust)
+    return files
 
 
 def _predictor(
@@ -199,8 +214,8 @@ def _behind(preprocessor: object, signature: Signature, trust: Trust) -> Signatu
     return Preprocessor(first, signature).inner
 
 
-def _check(folder: Path, signature: Signature, flavor: Flavor, trust: Trust) -> None:
-    files = _contents(folder)
+def _check(lying: Mapping[str, Path], signature: Signature, flavor: Flavor, trust: Trust) -> None:
+    files = {name: path.read_bytes() for name, path in lying.items()}
     first = parted(files)[1].items()
     if all(trust.allows(holder(path, content, trust)) for path, content in first):
         _predictor(files, signature, flavor, trust, what="the version")
@@ -230,27 +245,27 @@ def _unasked(sample: Any, target: Any) -> Signature:
     return Signature(features=features_of(sample), task=task, classes=classes)
 
 
-def _copy(source: Path, folder: Path) -> None:
-    try:
-        if source.is_dir():
-            # links stay links, which the store refuses: none leads out of the folder
-            shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source, folder / source.name)
-    except OSError as error:
+def _lying(source: Path) -> dict[str, Path]:
+    """Return the files at a path; a link to a file is followed, one in a folder is refused."""
+    return files_of(source if source.is_dir() else {source.name: source.resolve()}, ())
+
+
+def _joined(files: dict[str, Path], more: dict[str, Path]) -> dict[str, Path]:
+    if taken := sorted(files.keys() & more.keys()):
         raise InvalidInput(
-            f"{source} cannot be copied: {error}; give the path of a file or folder that can be "
-            "read",
-            field="model",
-            value=str(source),
-        ) from error
+            f"{', '.join(taken)} lies in the folder and is given too; give one of them",
+            field="preprocessor",
+            value=taken,
+        )
+    return files | more
 
 
 def _contents(path: Path) -> dict[str, bytes]:
     if not path.is_dir():
         return {path.name: path.read_bytes()}
     return {
-        file.relative_to(path).as_posix(): file.read_bytes()
+        name: file.read_bytes()
         for file in sorted(path.rglob("*"))
         if file.is_file() and not file.is_symlink()
+        if (name := file.relative_to(path).as_posix()) not in RESERVED_FILES
     }

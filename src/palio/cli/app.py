@@ -13,15 +13,22 @@ from pydantic import ValidationError
 
 from palio.cli import (
     access,
+    artifacts,
+    cards,
     comparing,
+    deletion,
+    downloading,
     endpoints,
     experiments,
     lifecycles,
     models,
     outcomes,
     planning,
+    registering,
     scoring,
+    searching,
     serving,
+    signing,
     training,
 )
 from palio.cli.session import Shell
@@ -76,8 +83,9 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
             raise typer.Exit
         ctx.obj = Shell(wiring, store, key)
 
-    app.add_typer(models.app, name="models")
+    app.add_typer(_models(), name="models")
     app.add_typer(lifecycles.app, name="lifecycles")
+    app.add_typer(artifacts.app, name="artifacts")
     app.add_typer(endpoints.app, name="endpoints")
     app.add_typer(experiments.app, name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
@@ -94,6 +102,16 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     )
     for command in (*own, *commands):
         app.command()(command)
+    return app
+
+
+def _models() -> typer.Typer:
+    """Return one group of commands, written in files of their own."""
+    app = typer.Typer(
+        no_args_is_help=True, help="Models, their versions, stages, aliases and signatures."
+    )
+    for part in (models, registering, searching, cards, signing, downloading, deletion):
+        app.add_typer(part.app)
     return app
 
 

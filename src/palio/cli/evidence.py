@@ -15,6 +15,7 @@ from palio.errors import AlreadyExists, InvalidInput
 
 __all__ = [
     "check_file",
+    "file_taken",
     "moment_in",
     "read_file",
     "read_private",
@@ -83,7 +84,7 @@ def write_pair(path: Path) -> Path:
     """
     pair, public = new_key_pair(), path.with_name(f"{path.name}.pub")
     if public.exists():
-        raise _taken("file", public)
+        raise file_taken("file", public)
     write_new(path, pair.private, "file", mode=_OWN)
     write_new(public, pair.public, "file")
     return public
@@ -95,7 +96,7 @@ def write_new(path: Path, content: bytes, name: str, *, mode: int = _ALL) -> Non
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         _fill(number, path, [content])
     except FileExistsError as taken:
-        raise _taken(name, path) from taken
+        raise file_taken(name, path) from taken
     except OSError as refused:
         raise _cannot(name, path, refused) from refused
 
@@ -146,7 +147,8 @@ def _cannot(name: str, path: Path, error: OSError) -> InvalidInput:
     )
 
 
-def _taken(name: str, path: Path) -> AlreadyExists:
+def file_taken(name: str, path: Path) -> AlreadyExists:
+    """Return the error for a file that is there already."""
     return AlreadyExists(
         f"{name}: {path} exists and is not replaced; give another path",
         kind="file",

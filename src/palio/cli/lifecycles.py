@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
-import yaml
-from typing_extensions import override
 
+from palio.cli.documents import read_document
 from palio.cli.output import AsJson, done, listing, print_json
 from palio.cli.session import verbs
-from palio.errors import InvalidInput
 from palio.registry.domain import CHAMPION
 from palio.registry.lifecycle import BUILTIN, Lifecycle
 from palio.registry.requirements import wanted_by
@@ -27,22 +24,30 @@ File = Annotated[Path, typer.Argument(help="YAML or JSON file with the lifecycle
 
 @app.command("list")
 def list_lifecycles(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List all lifecycles, built in and declared.
+    """List the newest revision of all lifecycles, built in and declared.
 
     [dim]palio lifecycles list[/dim]
     """
     found = verbs(ctx).lifecycles.list()
     rows = [
-        (one.name, "built in" if one.name in BUILTIN else "declared", ", ".join(one.stages))
+        (
+            one.name,
+            "built in" if one.name in BUILTIN else "declared",
+            one.revision,
+            ", ".join(one.stages),
+        )
         for one in found
     ]
-    listing(found, ("lifecycle", "from", "stages"), rows, as_json=as_json)
+    listing(found, ("lifecycle", "from", "revision", "stages"), rows, as_json=as_json)
 
 
 @app.command()
 def show(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the lifecycle.")],
+    revision: Annotated[
+        int | None, typer.Option(help="Which revision; the newest when not given.")
+    ] = None,
     mermaid: Annotated[
         bool, typer.Option("--mermaid", help="Draw it as a Mermaid flowchart, for Markdown.")
     ] = False,
@@ -52,7 +57,7 @@ def show(
 
     [dim]palio lifecycles show standard[/dim]
     """
-    found = verbs(ctx).lifecycles.get(name)
+    found = verbs(ctx).lifecycles.get(name, revision)
     if as_json:
         print_json(found)
     else:
@@ -65,7 +70,7 @@ def check(file: File, as_json: AsJson = False) -> None:
 
     [dim]palio lifecycles check lifecycle.yaml[/dim]
     """
-    found = Lifecycle.declared(_read(file))
+    found = Lifecycle.declared(read_document(file, "lifecycle"))
     done(found, "\n".join([*_drawing(found), "", "it holds"]), as_json=as_json)
 
 
@@ -73,59 +78,26 @@ def check(file: File, as_json: AsJson = False) -> None:
 def declare(ctx: typer.Context, file: File, as_json: AsJson = False) -> None:
     """Keep a lifecycle of your own, for models to be created in.
 
+    Under a name that exists it becomes the next revision; models stay with theirs until
+    [bold]palio models adopt[/bold] takes them to it.
+
     [bold]palio lifecycles show strict --json[/bold] prints one to start from.
 
     [dim]palio lifecycles declare lifecycle.yaml[/dim]
     """
-    found = verbs(ctx).lifecycles.declare(Lifecycle.declared(_read(file)))
-    done(found, f"lifecycle {found.name} is declared", as_json=as_json)
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """Plain values only; a key that comes twice and an anchor that multiplies are refused."""
-
-    @override
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it open
-            raise yaml.MarkedYAMLError(
-                problem=f"write out what *{event.anchor} stands for", problem_mark=event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    @override
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        made = super().construct_mapping(node, deep=deep)
-        if len(made) < len(node.value):
-            raise yaml.MarkedYAMLError(
-                problem="a key comes twice in this mapping", problem_mark=node.start_mark
-            )
-        return made
-
-
-def _read(file: Path) -> Any:
-    try:
-        content = file.read_bytes()
-        if file.suffix == ".json":
-            return msgspec.json.decode(content)
-        return yaml.load(content, Loader=_OnceLoader)  # noqa: S506 - a SafeLoader that takes less
-    except (OSError, yaml.YAMLError, msgspec.DecodeError, ValueError, RecursionError) as failed:
-        raise InvalidInput(f"{file}{_problem(failed)}", field="lifecycle") from failed
-
-
-def _problem(failed: Exception) -> str:
-    if isinstance(failed, yaml.MarkedYAMLError) and failed.problem_mark is not None:
-        mark = failed.problem_mark
-        return f", line {mark.line + 1}, column {mark.column + 1}: {failed.problem}"
-    said = failed.strerror if isinstance(failed, OSError) else str(failed)
-    return ": " + " ".join((said or "it cannot be read").split())
+    found = verbs(ctx).lifecycles.declare(Lifecycle.declared(read_document(file, "lifecycle")))
+    line = f"lifecycle {found.name} is declared"
+    if found.revision > 1:
+        line += f", revision {found.revision}; `palio models adopt MODEL` takes a model to it"
+    done(found, line, as_json=as_json)
 
 
 def _drawing(lifecycle: Lifecycle) -> Iterator[str]:
     """Yield the stages from top to bottom; an arrow down leads to the next one."""
     stages = lifecycle.stages
     wide = max(map(len, stages))
-    yield lifecycle.name
+    later = lifecycle.revision > 1
+    yield f"{lifecycle.name}, revision {lifecycle.revision}" if later else lifecycle.name
     yield ""
     for stage, following in zip(stages, (*stages[1:], None), strict=True):
         targets = lifecycle.transitions[stage]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -12,29 +12,33 @@ from palio.cli.output import AsJson, describe, done, listing, moment, number
 from palio.cli.session import verbs
 from palio.errors import InvalidInput
 from palio.registry.comparison import MetricDifference, Way
-from palio.registry.domain import CHAMPION, Version, VersionDraft
-from palio.registry.signature import Signature
+from palio.registry.domain import CHAMPION, Version
 
-__all__ = ["app"]
+__all__ = ["Name", "Reason", "Reference", "app"]
 
-app = typer.Typer(no_args_is_help=True, help="Models, their versions, stages and aliases.")
+app = typer.Typer()
 
 Reference = Annotated[str, typer.Argument(help="name:version or name@alias")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Deleted = Annotated[bool, typer.Option("--deleted", help="Show what was deleted, too.")]
 
 
 @app.command("list")
-def list_models(ctx: typer.Context, as_json: AsJson = False) -> None:
+def list_models(ctx: typer.Context, deleted: Deleted = False, as_json: AsJson = False) -> None:
     """List all models.
 
     [dim]palio models list --json[/dim]
     """
-    found = verbs(ctx).models.list()
-    rows = [(m.name, m.lifecycle, moment(m.created_at), m.description) for m in found]
+    found = verbs(ctx).models.list(deleted=deleted)
+    rows = [
+        (m.name, m.lifecycle, moment(m.created_at), m.description)
+        + ((moment(m.deleted_at),) if deleted else ())
+        for m in found
+    ]
     listing(
         found,
-        ("model", "lifecycle", "created", "description"),
+        ("model", "lifecycle", "created", "description", *(("deleted",) if deleted else ())),
         rows,
         as_json=as_json,
         empty="no models yet; `palio train … --register` or `palio models create NAME` makes one",
@@ -58,49 +62,21 @@ def create(
 
 
 @app.command()
-def register(
-    ctx: typer.Context,
-    model: Name,
-    folder: Annotated[Path, typer.Argument(help="Folder with the version's files.")],
-    version: Annotated[str, typer.Option(help="Name of the version.")],
-    signature: Annotated[
-        Path | None, typer.Option(help="JSON file with features, task and classes.")
-    ] = None,
-    flavor: Annotated[str, typer.Option(help="What makes the files a model again.")] = "sklearn",
-    description: Annotated[str, typer.Option(help="Free text.")] = "",
-    as_json: AsJson = False,
+def versions(
+    ctx: typer.Context, model: Name, deleted: Deleted = False, as_json: AsJson = False
 ) -> None:
-    """Keep the files of a folder as a version, for good.
-
-    A scikit-learn model is a file [bold]model.skops[/bold]; in Python, palio.register saves the
-    object itself.
-
-    [dim]palio models register credit-risk ./model --version v1 --signature signature.json[/dim]
-    """
-    if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no folder", field="folder", value=str(folder))
-    draft = VersionDraft(
-        version=version,
-        flavor=flavor,
-        signature=None if signature is None else _read(signature, Signature),
-        description=description,
-    )
-    registered = verbs(ctx).models.register(model, draft, folder)
-    done(registered, f"{registered.reference} is registered", as_json=as_json)
-
-
-@app.command()
-def versions(ctx: typer.Context, model: Name, as_json: AsJson = False) -> None:
     """List the versions of a model, oldest first.
 
     [dim]palio models versions credit-risk[/dim]
     """
-    found = verbs(ctx).models.versions(model)
+    found = verbs(ctx).versions.list(model, deleted=deleted)
     rows = [
         (v.ordinal, v.version, v.stage, v.flavor, moment(v.created_at), v.created_by)
+        + ((moment(v.deleted_at), moment(v.purged_at)) if deleted else ())
         for v in found
     ]
-    columns = ("#", "version", "stage", "flavor", "created", "by")
+    marks = ("deleted", "purged") if deleted else ()
+    columns = ("#", "version", "stage", "flavor", "created", "by", *marks)
     listing(found, columns, rows, as_json=as_json, empty=f"{model} has no versions yet")
 
 
@@ -110,7 +86,7 @@ def show(ctx: typer.Context, reference: Reference, as_json: AsJson = False) -> N
 
     [dim]palio models show credit-risk@champion[/dim]
     """
-    version = verbs(ctx).models.version(reference)
+    version = verbs(ctx).versions.get(reference, deleted=True)
     describe(version, _pairs(version), as_json=as_json)
 
 
@@ -126,7 +102,7 @@ def move(
 
     [dim]palio models move credit-risk:v2 staging[/dim]
     """
-    version = verbs(ctx).models.move(reference, stage, reason)
+    version = verbs(ctx).versions.move(reference, stage, reason)
     done(version, f"{version.reference} is in {version.stage}", as_json=as_json)
 
 
@@ -145,7 +121,7 @@ def promote(
 
     [dim]palio models promote credit-risk:v2 --expected v1 --reason "won credit-ab"[/dim]
     """
-    version = verbs(ctx).models.promote(reference, expected, former_to, reason)
+    version = verbs(ctx).versions.promote(reference, expected, former_to, reason)
     done(version, f"{version.reference} is {version.stage} and @{CHAMPION}", as_json=as_json)
 
 
@@ -227,7 +203,7 @@ def requirements(
 
     [dim]palio models requirements credit-risk:v2 staging[/dim]
     """
-    found = verbs(ctx).models.requirements(reference, stage)
+    found = verbs(ctx).versions.requirements(reference, stage)
     lacks = "is ready for" if found.ready else "is not ready for"
     rows = [("step", "in the lifecycle", "none" if found.step else "one", not found.step)]
     rows += [(one.what, one.wanted, one.found, one.met) for one in found.findings]
@@ -260,7 +236,7 @@ def compare(
     [dim]palio models compare credit-risk@champion credit-risk:v7 --better payback=lower[/dim]
     """
     ways = dict(_way(text) for text in better or ())
-    found = verbs(ctx).models.compare(references, ways)
+    found = verbs(ctx).versions.compare(references, ways)
     rows = [
         (row.metric, number(row.baseline), other, number(one.value), _far(one), _word(one.better))
         for row in found
@@ -297,16 +273,6 @@ def _word(better: bool | None) -> str:
     return {True: "yes", False: "no", None: ""}[better]
 
 
-T = TypeVar("T")
-
-
-def _read(file: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
-        raise InvalidInput(f"{file}: {failed}", field=kind.__name__.lower()) from failed
-
-
 def _pairs(version: Version) -> list[tuple[str, object]]:
     signature = version.signature
     features = [] if signature is None else signature.features
@@ -319,8 +285,30 @@ def _pairs(version: Version) -> list[tuple[str, object]]:
         ("created", f"{moment(version.created_at)} by {version.created_by}"),
         ("approved by", version.approved_by),
         ("description", version.description),
+        ("type", version.type),
+        ("framework", version.framework),
+        ("architecture", version.architecture),
         ("metrics", ", ".join(f"{k} {number(v)}" for k, v in version.metrics.items())),
+        ("backtest", ", ".join(f"{k} {number(v)}" for k, v in version.backtest.items())),
+        ("dataset version", version.dataset_version),
+        ("training", _compact(version.training)),
+        ("policy", _compact(version.policy)),
+        ("parent", version.parent),
+        ("source", _texts(version.source)),
+        ("tags", _texts(version.tags)),
+        ("external ref", version.external_ref),
+        ("card", "`palio models card` shows it" if version.card else ""),
         ("features", ", ".join(shown)),
         ("files", ", ".join(file.path for file in version.manifest.files)),
         ("digest", version.manifest.digest),
+        *((("deleted", moment(version.deleted_at)),) if version.deleted_at else ()),
+        *((("purged", moment(version.purged_at)),) if version.purged_at else ()),
     ]
+
+
+def _compact(document: Mapping[str, Any] | None) -> str:
+    return msgspec.json.encode(document).decode() if document else ""
+
+
+def _texts(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={text}" for name, text in texts.items())

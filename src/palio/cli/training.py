@@ -60,7 +60,7 @@ def train(
         )
         registered = session.submit(draft) if register or promote else None
         if registered is not None and promote:
-            registered = session.verbs.models.promote(registered.reference, reason="palio train")
+            registered = session.verbs.versions.promote(registered.reference, reason="palio train")
     metrics, record = draft.trained.metrics, draft.trained.record
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)

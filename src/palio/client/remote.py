@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -74,6 +74,20 @@ class Connection:
         except msgspec.DecodeError as unreadable:
             raise self._strange(response, str(unreadable)) from unreadable
 
+    def stream(self, path: str) -> Iterator[bytes]:
+        """Yield the bytes of an answer as they arrive, or raise its error."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._error_in(response)
+                yield from response.iter_raw()
+        except httpx.HTTPError as failed:
+            raise StoreUnavailable(
+                f"{self._http.base_url} broke off: {failed}; try again, and if it stays, look "
+                "there with `palio artifacts verify`"
+            ) from failed
+
     def _error_in(self, response: httpx.Response) -> PalioError:
         try:
             return error_from(msgspec.json.decode(response.content))
@@ -104,7 +118,8 @@ def remote_verbs(connection: Connection) -> Verbs:
     nouns: dict[str, dict[str, Callable[..., Any]]] = {noun: {} for noun in NOUNS}
     for route in ROUTES:
         nouns[route.noun][route.verb] = _caller(connection, route)
-    nouns["models"]["register"] = _Register(connection)
+    nouns["versions"]["register"] = _Register(connection)
+    nouns["versions"]["fetch"] = _Fetch(connection)
     nouns["outcomes"]["record"] = _Record(connection)
     remote = {noun: cast("Any", _Noun(noun, verbs)) for noun, verbs in nouns.items()}
     return Verbs(**remote)
@@ -163,26 +178,64 @@ def _json(content: Any) -> dict[str, Any]:
 
 
 class _Register:
-    """Uploads the files below a folder, streamed from disk."""
+    """Uploads files, streamed from disk."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def __call__(self, model: str, draft: VersionDraft, files: Path) -> Version:
+    def __call__(
+        self,
+        model: str,
+        draft: VersionDraft,
+        files: Path | Mapping[str, Path],
+        *,
+        unpack: bool = False,
+    ) -> Version:
         """Register a version on the server."""
-        path = f"/v1/models/{quote(model, safe='')}/versions"
+        part = "archive" if unpack else "files"
         with ExitStack() as opened:
             parts = [
-                (
-                    "files",
-                    (file.relative_to(files).as_posix(), opened.enter_context(file.open("rb"))),
-                )
-                for file in sorted(files.rglob("*"))
-                if file.is_file()
+                (part, (name, opened.enter_context(file.open("rb"))))
+                for name, file in sorted(_files_of(files, unpack=unpack).items())
             ]
-            data = {"draft": msgspec.json.encode(draft).decode()}
-            version: Version = self._connection.call("POST", path, Version, data=data, files=parts)
+            version: Version = self._connection.call(
+                "POST",
+                f"/v1/models/{quote(model, safe='')}/versions",
+                Version,
+                data={"draft": msgspec.json.encode(draft).decode()},
+                files=parts,
+            )
         return version
+
+
+def _files_of(given: Path | Mapping[str, Path], *, unpack: bool) -> Mapping[str, Path]:
+    """Return what to send by its path; links are refused as the artifact store does."""
+    if isinstance(given, Mapping):
+        return given
+    if unpack:
+        return {given.name: given}
+    found = list(given.rglob("*"))
+    if links := [path for path in found if path.is_symlink()]:
+        raise InvalidInput(
+            f"{links[0]} is a link; copy the file itself there",
+            field="source",
+            value=str(links[0]),
+        )
+    return {path.relative_to(given).as_posix(): path for path in found if path.is_file()}
+
+
+class _Fetch:
+    """Streams a file of a version."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, reference: str, path: str) -> Iterator[bytes]:
+        """Yield the bytes of a file as they arrive; whoever reads them compares them."""
+        below = "/".join(quote(part, safe="") for part in path.split("/"))
+        return self._connection.stream(
+            f"/v1/versions/{_in_path('reference', reference)}/files/{below}"
+        )
 
 
 class _Record:

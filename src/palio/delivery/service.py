@@ -40,7 +40,7 @@ class Endpoints:
             description=description,
         )
         with self.store.write() as unit:
-            find_model(unit, model)
+            find_model(unit, model, lock=True)
             if unit.endpoints.get(name) is not None:
                 raise AlreadyExists(
                     f"the endpoint {name!r} exists; take another name", kind="endpoint", name=name
@@ -70,7 +70,6 @@ class Endpoints:
         """
         with self.store.write() as unit:
             endpoint = _find(unit, name, lock=True)
-            find_version(unit, f"{endpoint.model}:{version}")
             running = running_on(unit, name)
             overridden = replace(endpoint, override=version)
             change = self._change(
@@ -85,6 +84,8 @@ class Endpoints:
             if running is not None:
                 why = f"endpoint {name} overridden to {version}"
                 _, paused = pause_within(unit, running.key, replace(change, reason=why))
+            find_model(unit, endpoint.model, lock=True)  # after the experiment, as `ship` does
+            find_version(unit, f"{endpoint.model}:{version}")
             unit.audit.append(change)
             if paused is not None:
                 unit.audit.append(paused)

@@ -125,10 +125,10 @@ def _prepare(task: _Task) -> _Ready:
         for version in _ESTIMATORS:
             _train(task, palio, material, version)
         name = material.name
-        palio.models.promote(f"{name}:{_CONTROL}", reason="the scorecard is what we have")
+        palio.versions.promote(f"{name}:{_CONTROL}", reason="the scorecard is what we have")
         palio.endpoints.create(name, name, "where applications are scored")
         key = palio.keys.create(_ACTOR, Role.OPERATOR)
-        signature = palio.models.version(f"{name}:{_CONTROL}").signature
+        signature = palio.versions.get(f"{name}:{_CONTROL}").signature
     cases: Sequence[Case] = material.cases
     if signature is not None:
         cases = usable(material.cases, signature, source=options.data or material.source)
@@ -160,7 +160,7 @@ def _train(task: _Task, palio: Palio, material: Material, version: str) -> None:
 
 def _experiment(task: _Task, palio: Palio, ready: _Ready) -> _Ended:
     name = ready.material.name
-    before = palio.models.version(f"{name}@champion").version
+    before = palio.versions.get(f"{name}@champion").version
     palio.experiments.draft(_design(ready))
     experiment = palio.experiments.start(_KEY)
     task.screen.experiment(experiment)
@@ -173,8 +173,8 @@ def _experiment(task: _Task, palio: Palio, ready: _Ready) -> _Ended:
         report=palio.experiments.record(_KEY).report,
         looks=palio.experiments.looks(_KEY),
         verification=palio.experiments.verify(_KEY),
-        champion=Champion(before, palio.models.version(f"{name}@champion").version),
-        versions=[palio.models.version(f"{name}:{version}") for version in _ESTIMATORS],
+        champion=Champion(before, palio.versions.get(f"{name}@champion").version),
+        versions=[palio.versions.get(f"{name}:{version}") for version in _ESTIMATORS],
         sent=sent,
     )
 

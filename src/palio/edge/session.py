@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from palio.delivery.domain import Answer
 from palio.edge.verbs import Verbs
-from palio.registry.domain import Version
+from palio.registry.attestation import Verdict
+from palio.registry.domain import Attestation, Version
 
 __all__ = ["Session", "Wiring"]
 
@@ -33,6 +35,15 @@ class Session(Protocol):
         """Answer rows by the version that the endpoint's route chooses for the unit."""
         ...
 
+    def download(self, reference: str, folder: str | Path) -> Version:
+        """Write the files of a version into a folder that is not there yet, or is empty."""
+        ...
+
+    @property
+    def register(self) -> Callable[..., Version]:
+        """Register a model in memory, or the files at a path."""
+        ...
+
     @property
     def train(self) -> Callable[..., Any]:
         """Fit a classifier on a table and measure it; nothing is registered."""
@@ -41,6 +52,14 @@ class Session(Protocol):
     @property
     def submit(self) -> Callable[[Any], Version]:
         """Register what was trained."""
+        ...
+
+    def sign(self, reference: str, private: bytes, *, password: str | None = None) -> Attestation:
+        """Sign the files of a version in this process, and hand the signature in."""
+        ...
+
+    def verify(self, reference: str, keys: Mapping[str, bytes] | None = None) -> Sequence[Verdict]:
+        """Check the signatures over a version in this process."""
         ...
 
     def __enter__(self) -> Self:
@@ -72,6 +91,10 @@ class Wiring(Protocol):
         self, *, store: str | None = None, host: str | None = None, port: int | None = None
     ) -> Any:
         """Return the settings of the environment, with what was given instead."""
+        ...
+
+    def card_page(self, card: str, plots: Mapping[str, bytes], *, title: str) -> str:
+        """Return the card of a version as one file of HTML."""
         ...
 
     def serve(self, settings: Any, *, on_ready: Callable[[str], None]) -> None:

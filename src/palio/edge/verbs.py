@@ -10,8 +10,10 @@ from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
+from palio.registry.versions import Versions
 
 __all__ = ["NOUNS", "Verbs"]
 
@@ -21,7 +23,9 @@ class Verbs:
     """The nouns with their verbs."""
 
     models: Models
+    versions: Versions
     lifecycles: Lifecycles
+    artifacts: Artifacts
     endpoints: Endpoints
     experiments: Experiments
     outcomes: Outcomes
@@ -40,7 +44,9 @@ class Verbs:
 
 NOUNS: Mapping[str, type[object]] = {
     "models": Models,
+    "versions": Versions,
     "lifecycles": Lifecycles,
+    "artifacts": Artifacts,
     "endpoints": Endpoints,
     "experiments": Experiments,
     "outcomes": Outcomes,

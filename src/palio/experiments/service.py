@@ -25,8 +25,9 @@ from palio.experiments.statistics import Cursor
 from palio.experiments.verification import Verification, verify_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
+from palio.registry.attestation import NOBODY, Vouching
 from palio.registry.domain import CHAMPION, Version
-from palio.registry.finding import find_lifecycle, find_model, find_version
+from palio.registry.finding import find_model, find_version, lifecycle_of
 from palio.registry.promotion import promote_within
 
 __all__ = ["Experiments", "pause_within", "running_on"]
@@ -42,6 +43,7 @@ class Experiments:
     clock: Clock
     ids: Ids
     actor: Identity
+    vouching: Vouching = NOBODY
 
     @requires(Role.OPERATOR)
     def draft(self, design: ExperimentDraft) -> Experiment:
@@ -183,6 +185,7 @@ class Experiments:
                 unit,
                 winner,
                 self._change("version.promote", winner.reference, reason=f"experiment {key}"),
+                vouching=self.vouching,
                 expected=experiment.champion or "",
             )
             ended = replace(
@@ -363,6 +366,7 @@ def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str
 
 def _check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) -> None:
     """Every variant is a version of the endpoint's model, and all take the same rows."""
+    find_model(unit, model, lock=True)  # none of them is deleted meanwhile
     versions = [find_version(unit, f"{model}:{variant.version}") for variant in design.variants]
     signatures = [version.signature for version in versions]
     for version, signature in zip(versions, signatures, strict=True):
@@ -388,7 +392,7 @@ def _check_free(unit: ExperimentUnit, experiment: Experiment) -> None:
 
 def _check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
     """Refuse now what could not be shipped later: a challenger that has no way to production."""
-    lifecycle = find_lifecycle(unit, find_model(unit, experiment.model).lifecycle)
+    lifecycle = lifecycle_of(unit, find_model(unit, experiment.model, lock=True))
     champion = aliases.target(unit, experiment.model, CHAMPION)
     for variant in experiment.challengers:
         version = find_version(unit, f"{experiment.model}:{variant.version}")

@@ -13,6 +13,7 @@ from palio.errors import InvalidInput, PalioError, Unauthenticated
 __all__ = ["defect_answer", "json_answer", "problem_answer", "refused_body"]
 
 _SHOWN = 256  # characters of what was sent that an error repeats
+_UNKNOWN = "the field is unknown or frozen here; /docs lists those that can be sent"
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -54,6 +55,5 @@ def refused_body(failed: list[Any]) -> InvalidInput:
     if isinstance(simple, str):
         simple = simple[:_SHOWN]
     shown = "" if simple is None else f", got {simple!r}"
-    return InvalidInput(
-        f"{field or 'the body'}: {first['msg']}{shown}", field=field or None, value=simple
-    )
+    said = _UNKNOWN if first["type"] == "extra_forbidden" else first["msg"]
+    return InvalidInput(f"{field or 'the body'}: {said}{shown}", field=field or None, value=simple)

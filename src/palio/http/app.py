@@ -18,6 +18,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, NotFound, PalioError
 from palio.http.access import Door, caller
 from palio.http.answers import defect_answer, json_answer, problem_answer, refused_body
+from palio.http.downloads import download_router
 from palio.http.intake import intake_router
 from palio.http.limits import BodyLimit
 from palio.http.native import native_router
@@ -62,6 +63,7 @@ def create_app(
         redoc_url=None,
     )
     app.include_router(intake_router(verbs_of_caller))
+    app.include_router(download_router(verbs_of_caller))
     app.include_router(native_router(verbs_of_caller, server.catch_up))
     _add_health(app, verbs)
     _add_problems(app)

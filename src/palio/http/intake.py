@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from palio.access.domain import required_role
@@ -20,14 +19,12 @@ from palio.experiments.events import OutcomeDraft, Receipt
 from palio.experiments.outcomes import Outcomes
 from palio.http.answers import json_answer
 from palio.http.fields import unknown_field
+from palio.http.uploads import received
 from palio.registry.domain import Version, VersionDraft
-from palio.registry.service import Models
+from palio.registry.versions import Versions
 
 __all__ = ["intake_router"]
 
-_CHUNK_BYTES = 1 << 20
-_LONGEST_NAME = 255  # bytes of one part of a path: what file systems take
-_LONGEST_PATH = 1_024
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -65,26 +62,25 @@ def intake_router(verbs_of_caller: Callable[..., Verbs]) -> APIRouter:
 
     @router.post(
         "/v1/models/{model}/versions",
-        tags=["models"],
+        tags=["versions"],
         response_model=Version,
-        operation_id="models_register",
+        operation_id="versions_register",
         status_code=201,
         openapi_extra=_version_body(),
     )
     async def register(
         model: str,
         request: Request,
-        verbs: Verbs = allowed(Models.register),  # noqa: B008 - FastAPI's way
+        verbs: Verbs = allowed(Versions.register),  # noqa: B008 - FastAPI's way
     ) -> Response:
-        """Register a version: a part ``draft`` with its record, and a part ``files`` per file."""
-        async with request.form(max_files=1_000, max_part_size=_CHUNK_BYTES) as form:
-            draft = _draft(form.get("draft"))
-            with tempfile.TemporaryDirectory(prefix="palio-upload-") as folder:
-                for file in form.getlist("files"):
-                    await _save(file, Path(folder))
-                version = await run_in_threadpool(
-                    verbs.models.register, model, draft, Path(folder)
-                )
+        """Register a version from parts ``draft`` and ``files``, or one ``archive`` of files."""
+        with tempfile.TemporaryDirectory(prefix="palio-upload-") as folder:
+            upload = await received(request, Path(folder))
+            files = upload.archive or Path(folder)
+            register = verbs.versions.register
+            version = await run_in_threadpool(
+                register, model, _draft(upload.draft), files, unpack=upload.archive is not None
+            )
         return json_answer(version, status=201)
 
     return router
@@ -122,8 +118,8 @@ def _field_in(message: str) -> str | None:
     return place.rstrip("`").partition("[")[0] if found else None
 
 
-def _draft(sent: Any) -> VersionDraft:
-    if not isinstance(sent, str):
+def _draft(sent: bytearray | None) -> VersionDraft:
+    if sent is None:
         raise InvalidInput(
             "the part 'draft' is missing; send the version's record as JSON", field="draft"
         )
@@ -133,33 +129,6 @@ def _draft(sent: Any) -> VersionDraft:
         return msgspec.json.decode(sent, type=VersionDraft)
     except (*_UNREADABLE, UnicodeEncodeError) as failed:
         raise InvalidInput(f"draft: {failed}", field="draft") from failed
-
-
-async def _save(file: Any, folder: Path) -> None:
-    if not isinstance(file, UploadFile) or not file.filename:
-        raise InvalidInput("each part 'files' is a file with its path as file name", field="files")
-    target = folder / _relative(file.filename)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as written:
-            while chunk := await file.read(_CHUNK_BYTES):
-                written.write(chunk)
-    except (FileExistsError, NotADirectoryError) as taken:
-        raise _unusable(file.filename, "was sent twice, or as file and folder") from taken
-
-
-def _relative(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise _unusable(name, "leaves the version's folder; send a relative path")
-    longest = max((len(part.encode()) for part in path.parts), default=0)
-    if not 0 < longest <= _LONGEST_NAME or len(name) > _LONGEST_PATH or not name.isprintable():
-        raise _unusable(name[:_LONGEST_NAME], "cannot be the name of a file")
-    return path
-
-
-def _unusable(name: str, why: str) -> InvalidInput:
-    return InvalidInput(f"the file name {name!r} {why}", field="files", value=name)
 
 
 def _outcomes_body() -> dict[str, Any]:
@@ -173,8 +142,12 @@ def _version_body() -> dict[str, Any]:
     files = {"type": "array", "items": {"type": "string", "format": "binary"}}
     schema = {
         "type": "object",
-        "required": ["draft", "files"],
-        "properties": {"draft": {"type": "string"}, "files": files},
+        "required": ["draft"],
+        "properties": {
+            "draft": {"type": "string"},
+            "files": files,
+            "archive": files["items"],
+        },
     }
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

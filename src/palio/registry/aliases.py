@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from palio.access.audit import Change
-from palio.errors import Conflict
+from palio.errors import Conflict, InvalidInput, NotFound
 from palio.registry.domain import CHAMPION, AliasMove, MoveKind, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.ports import RegistryUnit
-from palio.registry.requirements import Evidence, assess, enforce
+from palio.registry.requirements import Evidence, Requirement, assess, enforce
 
-__all__ = ["crown", "enter", "move", "target"]
+__all__ = [
+    "abdicate",
+    "clear",
+    "crown",
+    "demanded",
+    "enter",
+    "in_force",
+    "move",
+    "target",
+    "targets",
+]
 
 
 def target(unit: RegistryUnit, model: str, alias: str) -> str | None:
@@ -20,27 +32,63 @@ def target(unit: RegistryUnit, model: str, alias: str) -> str | None:
     return last[0].version if last else None
 
 
+def targets(unit: RegistryUnit, model: str) -> Mapping[str, str]:
+    """Return where each alias of a model points."""
+    points = {move.alias: move.version for move in unit.alias_moves.find(model=model)}
+    return {alias: version for alias, version in points.items() if version is not None}
+
+
+def in_force(unit: RegistryUnit, model: str, alias: str, at: datetime) -> AliasMove:
+    """Return the move that said at a moment where an alias points, ``None`` for nowhere.
+
+    Raises
+    ------
+    InvalidInput
+        If the moment has no zone.
+    NotFound
+        If the alias had not moved by then, with the moment of its first move.
+    """
+    if at.tzinfo is None:
+        raise InvalidInput(
+            f"at is {at.isoformat()}, which has no zone; write {at.isoformat()}Z",
+            field="at",
+            value=at.isoformat(),
+        )
+    moves = unit.alias_moves.find(model=model, alias=alias)
+    for one in reversed(moves):
+        if one.at <= at:
+            return one
+    when = f"first moved at {moves[0].at.isoformat()}" if moves else "has never moved"
+    raise NotFound(
+        f"{model}@{alias} pointed nowhere at {at.isoformat()}: it {when}; "
+        f"`palio models history {model} {alias}` shows every move",
+        kind="alias",
+        name=f"{model}@{alias}",
+    )
+
+
 def move(
     unit: RegistryUnit,
-    version: Version,
+    model: str,
     alias: str,
-    change: Change,
+    version: str | None,
     *,
+    change: Change,
     expected: str | None = None,
     kind: MoveKind = MoveKind.SET,
 ) -> AliasMove:
-    """Point an alias at a version, if it points where it is expected to.
+    """Point an alias at a version, or nowhere, if it points where it is expected to.
 
     Raises
     ------
     Conflict
         If ``expected`` is given and is not where the alias points (an empty text: nowhere).
     """
-    last = unit.alias_moves.find(model=version.model, alias=alias, last=1)
+    last = unit.alias_moves.find(model=model, alias=alias, last=1)
     previous = last[0].version if last else None
     if expected is not None and (previous or "") != expected:
         raise Conflict(
-            f"{version.model}@{alias} points at {previous or 'nothing'}, "
+            f"{model}@{alias} points at {previous or 'nothing'}, "
             f"not at {expected or 'nothing'}; look again, then repeat with expected="
             f"{previous or ''!r}",
             alias=alias,
@@ -48,11 +96,11 @@ def move(
             actual=previous,
         )
     made = AliasMove(
-        model=version.model,
+        model=model,
         alias=alias,
         seq=last[0].seq + 1 if last else 1,
         kind=kind,
-        version=version.version,
+        version=version,
         previous=previous,
         at=change.at,
         actor=change.actor,
@@ -60,6 +108,30 @@ def move(
     )
     unit.alias_moves.add(made)
     return made
+
+
+def clear(
+    unit: RegistryUnit, model: str, alias: str, change: Change, *, expected: str | None = None
+) -> AliasMove:
+    """Let an alias point nowhere, if it points where it is expected to.
+
+    Raises
+    ------
+    Conflict
+        If it points elsewhere, or nowhere already.
+    """
+    kind = MoveKind.CLEARED
+    made = move(unit, model, alias, None, change=change, expected=expected, kind=kind)
+    if made.previous is None:
+        raise Conflict(f"{model}@{alias} points nowhere; nothing to clear", alias=alias)
+    return made
+
+
+def demanded(lifecycle: Lifecycle, stage: str, evidence: Evidence) -> tuple[Requirement, ...]:
+    """Return what a lifecycle requires of a stage, and what this process does of production."""
+    own = lifecycle.required_by(stage)
+    more = evidence.demands if stage == lifecycle.production else ()
+    return (*own, *(one for one in more if one not in own))
 
 
 def enter(lifecycle: Lifecycle, version: Version, stage: str, evidence: Evidence) -> Version:
@@ -73,7 +145,7 @@ def enter(lifecycle: Lifecycle, version: Version, stage: str, evidence: Evidence
         If the stage requires what the version does not meet; all of it is listed.
     """
     lifecycle.check(version.reference, version.stage, stage)
-    enforce(version, stage, assess(lifecycle.required_by(stage), version, evidence))
+    enforce(version, stage, assess(demanded(lifecycle, stage, evidence), version, evidence))
     return replace(version, stage=stage)
 
 
@@ -94,7 +166,7 @@ def crown(
     unit, lifecycle, version, change
         Where, by which rules, who, and the entry to complete.
     expected, former_to
-        As ``Models.promote`` takes them.
+        As ``Versions.promote`` takes them.
     evidence
         What requirements are compared with; none for a rollback, whose version met them when
         it entered production before.
@@ -113,7 +185,8 @@ def crown(
     if evidence is not None:
         evidence = replace(evidence, rival=former_name is not None)
     entered = _entered(lifecycle, version, lifecycle.production, evidence)
-    move(unit, version, CHAMPION, change, expected=expected, kind=kind)
+    name = version.version
+    move(unit, version.model, CHAMPION, name, change=change, expected=expected, kind=kind)
     crowned = replace(entered, approved_by=_approver(lifecycle, version, change))
     moved = [crowned]
     if former_name is not None:
@@ -132,6 +205,23 @@ def crown(
             "approved_by": crowned.approved_by,
         },
     )
+
+
+def abdicate(unit: RegistryUnit, lifecycle: Lifecycle, model: str, change: Change) -> str | None:
+    """Take the champion out of production with nobody to follow; return who it was, if any.
+
+    Raises
+    ------
+    IllegalTransition
+        If the lifecycle does not let production retire.
+    """
+    name = target(unit, model, CHAMPION)
+    former = None if name is None else unit.versions.get(model, name)
+    if former is None:
+        return None
+    clear(unit, model, CHAMPION, change)
+    unit.versions.put_many([_entered(lifecycle, former, lifecycle.retired, None)])
+    return former.version
 
 
 def _entered(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from palio.errors import InvalidInput
+from palio.errors import InvalidInput, NotFound
+from palio.registry.metadata import CHECKS
 from palio.registry.signature import Signature
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Model",
     "MoveKind",
     "Reference",
+    "Use",
     "Version",
     "VersionDraft",
     "check_name",
@@ -80,6 +81,14 @@ class Manifest:
     files: tuple[ArtifactFile, ...]
     digest: str
 
+    def file(self, path: str) -> ArtifactFile:
+        """Return the file under a path, or raise ``NotFound``."""
+        found = next((file for file in self.files if file.path == path), None)
+        if found is None:
+            listed = ", ".join(file.path for file in self.files)
+            raise NotFound(f"it has no file {path!r}; it has {listed}", kind="file", name=path)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionDraft:
@@ -133,17 +142,8 @@ class VersionDraft:
 
     def __post_init__(self) -> None:
         check_name("version", self.version)
-        for kind in ("metrics", "backtest"):
-            figures = {name: float(value) for name, value in getattr(self, kind).items()}
-            object.__setattr__(self, kind, figures)  # numbers of numpy become plain ones
-            for name, value in figures.items():
-                if not math.isfinite(value):
-                    raise InvalidInput(
-                        f"{kind}: {name!r} of version {self.version} is {value}; "
-                        "leave it out, or measure it again",
-                        field=kind,
-                        value=name,
-                    )
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,8 @@ class AliasMove:
 def effective_history(moves: Sequence[AliasMove]) -> list[str]:
     """Return the versions that an alias has pointed at and not been rolled back from.
 
-    A rollback takes the last one off, so rolling back twice goes two steps back.
+    A rollback takes the last one off, so rolling back twice goes two steps back; behind a moment
+    when the alias pointed nowhere there is no way back.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def effective_history(moves: Sequence[AliasMove]) -> list[str]:
     Returns
     -------
     list of str
-        Oldest first; the last one is where the alias points.
+        Oldest first; the last one is where the alias points, and none if it points nowhere.
     """
     stack: list[str] = []
     for move in moves:
@@ -250,6 +251,14 @@ def effective_history(moves: Sequence[AliasMove]) -> list[str]:
         else:
             stack.append(move.version)
     return stack
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What points at a version, or stands on a model: its kind and its name."""
+
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
@@ -45,7 +45,8 @@ class Lifecycle:
     aliases
         For some aliases, the least role that may set them; ``operator`` for all others.
     revision
-        Which declaration under this name it is; models follow the one they were given.
+        Which declaration under this name it is, as the store numbers them; models follow the
+        one they were given until they adopt another.
     """
 
     name: str
@@ -120,6 +121,15 @@ class Lifecycle:
     def required_by(self, stage: str) -> tuple[Requirement, ...]:
         """Return what a version must meet to enter a stage."""
         return self.requires.get(stage, ())
+
+    def may_stand(self, stage: str, *, champion: bool) -> bool:
+        """Tell whether a version may be found in a stage: in production the champion alone."""
+        return stage in self.transitions and (stage == self.production) is champion
+
+    def says_as(self, other: Lifecycle) -> bool:
+        """Tell whether another lifecycle has the same content in the same order."""
+        alike = replace(self, revision=other.revision) == other
+        return alike and self.stages == other.stages
 
     def role_for(self, alias: str) -> Role:
         """Return the least role that may set an alias."""

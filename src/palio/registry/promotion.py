@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from palio.access.audit import Change
 from palio.registry import aliases
+from palio.registry.attestation import Vouching
 from palio.registry.domain import Version
-from palio.registry.finding import check_stage, find_lifecycle, find_model, find_version
+from palio.registry.finding import check_stage, find_model, find_version, lifecycle_of
 from palio.registry.ports import RegistryUnit
 from palio.registry.requirements import Evidence
 
@@ -17,6 +20,7 @@ def promote_within(
     version: Version,
     change: Change,
     *,
+    vouching: Vouching,
     expected: str | None = None,
 ) -> tuple[Version, Change]:
     """Promote the winner of an experiment, inside a unit of work that is already open.
@@ -30,6 +34,8 @@ def promote_within(
         require a passed experiment.
     change
         Who ships it, when and why.
+    vouching
+        Whose signatures count, and whether one is demanded.
     expected
         The version that should be champion now, an empty text for none.
 
@@ -39,7 +45,7 @@ def promote_within(
         The version as promoted, and the change with what it was before and after, for the
         caller to append to the audit log as its last act.
     """
-    evidence = Evidence(actor=change.actor, experiment=True)
+    evidence = replace(vouching.evidence(unit, change.actor), experiment=True)
     return promote(unit, version, change, evidence, expected=expected)
 
 
@@ -54,7 +60,7 @@ def promote(
 ) -> tuple[Version, Change]:
     """Promote a version on the evidence given; ``promote_within`` describes the rest."""
     model = find_model(unit, version.model, lock=True)
-    lifecycle = find_lifecycle(unit, model.lifecycle)
+    lifecycle = lifecycle_of(unit, model)
     if former_to is not None:
         check_stage(lifecycle, former_to)
     return aliases.crown(

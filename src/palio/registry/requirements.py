@@ -5,6 +5,7 @@ A requirement is data, one mapping of plain values::
     {"metric": "auc", "at_least": 0.75}     a figure measured offline; at_most, or both
     {"approval": "four_eyes"}               who moves the version did not create it
     {"signature": "declared"}               what it takes and answers is known
+    {"attestation": "verified"}             a key that this process trusts signed its files
     {"experiment": "passed"}                it won an experiment, which ships it; the first
                                             champion has nobody to win against
 """
@@ -21,6 +22,7 @@ from palio.errors import Conflict, InvalidInput
 from palio.registry.domain import Version
 
 __all__ = [
+    "ATTESTED",
     "FOUR_EYES",
     "PASSED_EXPERIMENT",
     "Evidence",
@@ -39,13 +41,19 @@ Requirement = Mapping[str, str | float]
 Requirements = Mapping[str, tuple[Requirement, ...]]
 
 FOUR_EYES: Requirement = {"approval": "four_eyes"}
+ATTESTED: Requirement = {"attestation": "verified"}
 PASSED_EXPERIMENT: Requirement = {"experiment": "passed"}
 _FIXED: Mapping[str, tuple[Requirement, str]] = {
     "approval": (FOUR_EYES, "someone other than its creator"),
     "signature": ({"signature": "declared"}, "features and task"),
+    "attestation": (ATTESTED, "a signature over its files by a trusted key"),
     "experiment": (PASSED_EXPERIMENT, "a won experiment that ships it"),
 }
 _BOUNDS = {"at_least": "at least", "at_most": "at most"}
+
+
+def _unattested(_: Version) -> tuple[str, bool]:
+    return "none", False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +61,16 @@ class Evidence:
     """What is known at the moment of a move besides the version itself.
 
     ``actor`` is who moves it; ``experiment`` tells whether an experiment that it won does;
-    ``rival`` tells whether there is a champion to win against.
+    ``rival`` tells whether there is a champion to win against; ``attested`` tells what is found of
+    a version's signatures and whether one holds; ``demands`` is what this process requires of
+    production whatever the lifecycle says.
     """
 
     actor: str
     experiment: bool = False
     rival: bool = True
+    attested: Callable[[Version], tuple[str, bool]] = _unattested
+    demands: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +250,10 @@ def _signature(version: Version, _: Evidence) -> tuple[str, bool]:
     return ("none", False) if version.signature is None else ("both", True)
 
 
+def _attestation(version: Version, evidence: Evidence) -> tuple[str, bool]:
+    return evidence.attested(version)
+
+
 def _experiment(_: Version, evidence: Evidence) -> tuple[str, bool]:
     if not evidence.rival:
         return "no champion to win against", True
@@ -247,6 +263,7 @@ def _experiment(_: Version, evidence: Evidence) -> tuple[str, bool]:
 _FOUND: Mapping[str, Callable[[Version, Evidence], tuple[str, bool]]] = {
     "approval": _approval,
     "signature": _signature,
+    "attestation": _attestation,
     "experiment": _experiment,
 }
 

@@ -106,6 +106,10 @@ class Engine:
                 changed = unit.audit.head() != self.snapshot.table.revision
                 if changed or self._is_waiting():
                     table = routing_table(unit)
+                    named = self._named.items()
+                    self._named = {  # what failed may load now: it was signed, or is back
+                        key: one for key, one in named if not one.failure and _is_there(unit, key)
+                    }
                     new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
                 else:
                     table, new = self.snapshot.table, {}
@@ -266,6 +270,15 @@ def told(job: Job, prediction: Prediction) -> Answer:
         probabilities=prediction.probabilities,
         classes=prediction.classes,
     )
+
+
+def _is_there(unit: DeliveryUnit, key: tuple[str, str]) -> bool:
+    """Tell whether a version that was loaded by its name has not been deleted since."""
+    try:
+        find_version(unit, ":".join(key))
+    except NotFound:
+        return False
+    return True
 
 
 def _needed(table: Table) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +23,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from palio.access.domain import ApiKey
 from palio.delivery.domain import Endpoint
+from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
-from palio.registry.domain import AliasMove, Attestation, Model, Version
+from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
+from palio.storage.versions import SqlVersions
 
 __all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
 
@@ -65,9 +67,9 @@ class SqlUnit:
         return SqlCollection(self._connection, tables.lifecycles, Lifecycle)
 
     @cached_property
-    def versions(self) -> SqlCollection[Version]:
+    def versions(self) -> SqlVersions:
         """Versions."""
-        return SqlCollection(self._connection, tables.versions, Version)
+        return SqlVersions(self._connection)
 
     @cached_property
     def attestations(self) -> SqlCollection[Attestation]:
@@ -136,6 +138,10 @@ class SqlUnit:
             query.with_for_update() if lock else query
         ).scalar()
         return found
+
+    def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
+        """Return what uses a version, or the model at all."""
+        return uses_within(self, model, version)
 
 
 class SqlStore:

@@ -26,7 +26,15 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import SchemaItem
 from typing_extensions import override
 
-__all__ = ["audit_entries", "audit_head", "events", "metadata"]
+__all__ = [
+    "alias_moves",
+    "audit_entries",
+    "audit_head",
+    "events",
+    "metadata",
+    "version_facts",
+    "versions",
+]
 
 # Names of constraints are fixed, so that migrations mean the same on every database.
 metadata = MetaData(
@@ -196,6 +204,26 @@ versions = _listed(
     _time("purged_at", null=True),
     _refers(model="models.name"),
 )
+Index("ix_versions_model_added", versions.c.model, versions.c.added)
+# What a version can be searched by, a row each: numbers as numbers; of texts the first
+# characters, which compare by code point everywhere, and the rest for `contains`.
+version_facts = Table(
+    "version_facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    _real("number", null=True),
+    Column("word", Text().with_variant(Text(collation="C"), "postgresql"), nullable=True),
+    Column("rest", Text, nullable=True),
+    sqlite_with_rowid=False,
+)
+for _column in (version_facts.c.number, version_facts.c.word):
+    Index(
+        f"ix_version_facts_{_column.name}",
+        *(version_facts.c.name, _column, version_facts.c.version),
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
 attestations = _listed(
     "attestations",
     ("model", "version", "seq"),

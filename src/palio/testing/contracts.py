@@ -25,7 +25,7 @@ from palio.ports import Store
 from palio.registry.domain import Model
 from palio.registry.service import Models
 from palio.testing.audit_contract import AuditLogContract
-from palio.testing.fakes import FakeArtifacts, FakeClock
+from palio.testing.fakes import FakeClock
 from palio.testing.records import ODD, RECORDS, UNORDERED, WHEN, outcome, prediction
 from palio.testing.steps import (
     assert_chain,
@@ -38,12 +38,15 @@ from palio.testing.steps import (
     places,
     put,
     put_parents,
+    put_users,
+    words,
 )
 
 __all__ = ["StoreContract"]
 
 ALL = pytest.mark.parametrize("name", RECORDS)
 ORDERED = pytest.mark.parametrize("name", sorted(set(RECORDS) - UNORDERED))
+OPEN_STATES = ("draft", "running", "paused")
 _THREADS = 8
 _LONG = "é" * 256  # as long as an id may be
 
@@ -248,6 +251,31 @@ class _UnitContract:
             assert unit.model_of("pay", lock=True) == "m"
             assert unit.model_of("nowhere", lock=True) is None
 
+    def test_uses_of_a_version(self, store: Store[DeliveryUnit]) -> None:
+        """A version is used by overrides, and by variants and champions of what has not ended."""
+        put_users(store)
+        expected = {
+            "v": ["endpoint over"],
+            "v1": [f"experiment {state}" for state in OPEN_STATES],
+            "v2": [f"experiment {state}" for state in OPEN_STATES],
+            "king": ["experiment running", "experiment paused"],
+            "none": [],
+        }
+        with store.read() as unit:
+            found = {name: words(unit.uses_of("credit-risk", name)) for name in expected}
+            assert found == expected
+            assert words(unit.uses_of("other", "v")) == []
+
+    def test_uses_of_a_model(self, store: Store[DeliveryUnit]) -> None:
+        """A model is used by its endpoints, and by its experiments that have not ended."""
+        put_users(store)
+        states = [f"experiment {state}" for state in OPEN_STATES]
+        with store.write() as unit:
+            found = words(unit.uses_of("credit-risk"))
+            assert found == ["endpoint over", "endpoint plain", *states]
+            assert words(unit.uses_of("other")) == ["endpoint elsewhere"]
+            assert words(unit.uses_of("nothing")) == []
+
 
 class _EventLogContract:
     def test_events_come_back_as_they_were(self, store: Store[DeliveryUnit]) -> None:
@@ -372,19 +400,14 @@ class _EventLogContract:
 class _ConcurrencyContract:
     def test_no_move_of_an_alias_is_lost(self, store: Store[DeliveryUnit]) -> None:
         """Eight threads move one alias by compare-and-set: every move follows the one before."""
-        put(store, "models", [Model("m", "standard", WHEN, "ann")])
-        version = RECORDS["versions"][0]
+        version = RECORDS["versions"][-1]  # not a deleted one
         put(
             store,
             "versions",
             [replace(version, model="m", version=f"{i}") for i in range(_THREADS)],
         )
-        models = Models(
-            store=store,
-            artifacts=FakeArtifacts(),
-            clock=FakeClock(),
-            actor=Identity("ann", Role.OPERATOR),
-        )
+        put(store, "models", [Model("m", "standard", WHEN, "ann")])
+        models = Models(store=store, clock=FakeClock(), actor=Identity("ann", Role.OPERATOR))
         in_threads([lambda thread: move_often(models, thread)] * _THREADS)
         moves = models.history("m", "next")
         assert len(moves) == _THREADS * 5

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from palio.errors import CorruptArtifact
 from palio.registry.domain import ArtifactFile, Manifest
+from palio.registry.ports import Difference, Leftover
 
 __all__ = ["FakeArtifacts", "FakeClock", "FakeIds", "FakeStagedFiles"]
 
@@ -50,9 +52,7 @@ class FakeIds:
 class FakeStagedFiles:
     """Files read aside, and kept when they are published."""
 
-    def __init__(
-        self, kept: dict[tuple[str, str], dict[str, bytes]], place: tuple[str, str]
-    ) -> None:
+    def __init__(self, kept: dict[str, dict[str, bytes]], place: str) -> None:
         self._kept, self._place = kept, place
         self.files: dict[str, bytes] = {}
 
@@ -71,32 +71,86 @@ class FakeStagedFiles:
 
 
 class FakeArtifacts:
-    """An artifact store in memory; ``kept`` can be tampered with."""
+    """An artifact store in memory.
+
+    ``kept`` holds files by version (``name:version``) and can be tampered with; ``staged`` holds
+    what else ``leftovers`` yields.
+    """
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], dict[str, bytes]] = {}
+        self.kept: dict[str, dict[str, bytes]] = {}
+        self.staged: list[Leftover] = []
+        self.changed_at = datetime(2026, 1, 1, tzinfo=UTC)
 
     @contextmanager
-    def stage(self, model: str, version: str, source: Path) -> Iterator[FakeStagedFiles]:
-        """Read the files below a folder aside."""
-        staged = FakeStagedFiles(self.kept, (model, version))
-        staged.files = {
-            path.relative_to(source).as_posix(): path.read_bytes()
-            for path in source.rglob("*")
-            if path.is_file()
-        }
+    def stage(
+        self,
+        model: str,
+        version: str,
+        source: Path | Mapping[str, Path],
+        documents: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Iterator[FakeStagedFiles]:
+        """Read files aside."""
+        staged = FakeStagedFiles(self.kept, f"{model}:{version}")
+        if isinstance(source, Path):
+            source = {
+                path.relative_to(source).as_posix(): path
+                for path in source.rglob("*")
+                if path.is_file()
+            }
+        staged.files = {name: path.read_bytes() for name, path in source.items()}
+        staged.files |= documents
         yield staged
 
-    def read(self, model: str, version: str, manifest: Manifest) -> dict[str, bytes]:
-        """Return the bytes of every file, each compared with its digest first."""
-        kept = self.kept.get((model, version), {})
+    def read(
+        self, model: str, version: str, manifest: Manifest, *, below: str = ""
+    ) -> dict[str, bytes]:
+        """Return the bytes of the files below a path, each compared with its digest first."""
+        return {
+            file.path: b"".join(self.stream(model, version, file))
+            for file in manifest.files
+            if file.path.startswith(below)
+        }
+
+    def stream(self, model: str, version: str, file: ArtifactFile) -> Iterator[bytes]:
+        """Yield the bytes of one file, then compare them."""
+        content = self.kept.get(f"{model}:{version}", {}).get(file.path)
+        yield content or b""
+        if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
+            raise CorruptArtifact(
+                f"{model}:{version}: {file.path} is not what was registered; "
+                "register the model again under a new version",
+                version=f"{model}:{version}",
+                file=file.path,
+            )
+
+    def check(self, model: str, version: str, manifest: Manifest) -> None:
+        """Compare every byte with the manifest."""
+        self.read(model, version, manifest)
+
+    def differences(self, model: str, version: str, manifest: Manifest) -> Iterator[Difference]:
+        """Yield every file that differs."""
         for file in manifest.files:
-            content = kept.get(file.path)
-            if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
-                raise CorruptArtifact(
-                    f"{model}:{version}: {file.path} is not what was registered; "
-                    "register the model again under a new version",
-                    version=f"{model}:{version}",
-                    file=file.path,
-                )
-        return {file.path: kept[file.path] for file in manifest.files}
+            try:
+                self.read(model, version, Manifest((file,), ""))
+            except CorruptArtifact:
+                yield Difference(file.path, "its bytes differ")
+
+    def remove(self, model: str, version: str) -> None:
+        """Forget a version's files."""
+        self.kept.pop(f"{model}:{version}", None)
+
+    def leftovers(self, known: Container[str] = frozenset()) -> Iterator[Leftover]:
+        """Yield what was staged, and the folders of versions that are not known."""
+        yield from list(self.staged)
+        for version, files in list(self.kept.items()):
+            if version not in known:
+                size = sum(map(len, files.values()))
+                yield Leftover(version.replace(":", "/"), version, size, self.changed_at)
+
+    def discard(self, leftover: Leftover) -> None:
+        """Forget a leftover."""
+        if leftover.version is None:
+            self.staged = [one for one in self.staged if one != leftover]
+        else:
+            self.kept.pop(leftover.version, None)

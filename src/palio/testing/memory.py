@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cmp_to_key
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -18,15 +19,25 @@ import msgspec
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.delivery.domain import Endpoint
+from palio.delivery.uses import uses_within
 from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
 from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
-from palio.registry.domain import AliasMove, Attestation, Model, Version
+from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.search.pages import Order, Place
+from palio.registry.search.query import Query
 
-__all__ = ["MemoryAuditLog", "MemoryCollection", "MemoryEventLog", "MemoryStore", "MemoryUnit"]
+__all__ = [
+    "MemoryAuditLog",
+    "MemoryCollection",
+    "MemoryEventLog",
+    "MemoryStore",
+    "MemoryUnit",
+    "MemoryVersions",
+]
 
 T = TypeVar("T")
 Key = tuple[object, ...]
@@ -85,6 +96,35 @@ class MemoryCollection(Generic[T]):
 
     def _key_of(self, record: T) -> Key:
         return tuple(getattr(record, name) for name in self._key)
+
+
+class MemoryVersions(MemoryCollection[Version]):
+    """Versions, searched by asking each."""
+
+    def __init__(self, state: _State) -> None:
+        super().__init__(state, Version, "model", "version")
+        self._models = MemoryCollection(state, Model, "name")
+        self._moves = MemoryCollection(state, AliasMove, "model", "alias", "seq")
+
+    def search(
+        self, query: Query, *, order: Order, limit: int, after: Place | None = None
+    ) -> Sequence[tuple[int, Version]]:
+        """Return the versions asked for that stand behind a place, each with its arrival."""
+        query = query.knowing(
+            [model.name for model in self._models.find() if model.deleted_at is not None]
+        )
+        points = {(move.model, move.alias): move.version for move in self._moves.find()}
+        found: list[tuple[Place, Version]] = []
+        for arrival, version in enumerate(self.find()):
+            key = (version.model, version.version)
+            aliases = [name for (model, name), at in points.items() if (model, at) == key]
+            place = order.place(version, arrival)
+            behind = after is None or order.compare(after, place) < 0
+            if behind and query.admits(version, aliases):
+                found.append((place, version))
+        by_place = cmp_to_key(order.compare)
+        found.sort(key=lambda one: by_place(one[0]))
+        return [(place.arrival, version) for place, version in found[:limit]]
 
 
 class MemoryEventLog:
@@ -198,7 +238,7 @@ class MemoryUnit:
         self.keys = MemoryCollection(state, ApiKey, "id")
         self.models = MemoryCollection(state, Model, "name")
         self.lifecycles = MemoryCollection(state, Lifecycle, "name", "revision")
-        self.versions = MemoryCollection(state, Version, "model", "version")
+        self.versions = MemoryVersions(state)
         self.attestations = MemoryCollection(state, Attestation, "model", "version", "seq")
         self.alias_moves = MemoryCollection(state, AliasMove, "model", "alias", "seq")
         self.endpoints = MemoryCollection(state, Endpoint, "name")
@@ -221,6 +261,10 @@ class MemoryUnit:
         """Return the model that an endpoint serves."""
         found = self.endpoints.get(endpoint, lock=lock)
         return None if found is None else found.model
+
+    def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
+        """Return what uses a version, or the model at all."""
+        return uses_within(self, model, version)
 
 
 class MemoryStore:

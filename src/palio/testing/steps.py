@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from palio.access.audit import Change
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import Conflict
+from palio.experiments.domain import State, Variant
 from palio.experiments.events import LogEntry
 from palio.ports import Collection, Store
-from palio.registry.domain import AliasMove
+from palio.registry.domain import AliasMove, Use
 from palio.registry.service import Models
 from palio.testing.records import KEYS, ODD, PARENTS, RECORDS, WHEN, prediction
 
@@ -28,6 +30,8 @@ __all__ = [
     "plain_change",
     "put",
     "put_parents",
+    "put_users",
+    "words",
 ]
 
 
@@ -42,6 +46,43 @@ def put_parents(unit: DeliveryUnit, name: str) -> None:
     """Write the records that those of a collection name."""
     for parent in PARENTS.get(name, ()):
         collection(unit, parent).put_many(RECORDS[parent])
+
+
+def put_users(store: Store[DeliveryUnit]) -> None:
+    """Write endpoints and experiments, one in each state, on the model ``credit-risk``.
+
+    The experiments compare ``v1`` and ``v2``; those that have started know ``king``.
+    """
+    plain, drafted = RECORDS["endpoints"][-1], RECORDS["experiments"][-1]
+    variants = (Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5))
+    design = replace(drafted.design, variants=variants)
+    model = RECORDS["models"][0]
+    states = [State.DRAFT, State.RUNNING, State.PAUSED, State.COMPLETED, State.STOPPED]
+    with store.write() as unit:
+        unit.models.put_many([replace(model, name=name) for name in ("credit-risk", "other")])
+        unit.endpoints.put_many(
+            [
+                replace(plain, name="over", model="credit-risk", override="v"),
+                replace(plain, name="plain", model="credit-risk"),
+                replace(plain, name="elsewhere", model="other", override="v9"),
+            ]
+        )
+        unit.experiments.put_many(
+            replace(
+                drafted,
+                key=str(state),
+                state=state,
+                model="credit-risk",
+                design=design,
+                champion=None if state is State.DRAFT else "king",
+            )
+            for state in states
+        )
+
+
+def words(uses: Sequence[Use]) -> list[str]:
+    """Return uses as words, in the order told."""
+    return [f"{use.kind} {use.name}" for use in uses]
 
 
 def key_of(name: str, record: Any) -> tuple[object, ...]:

@@ -7,16 +7,20 @@ from pathlib import Path
 
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
+from palio.artifacts.sources import FileSources
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import Endpoints
 from palio.experiments.domain import Experiment, ExperimentDraft
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Store
+from palio.registry.artifacts import Artifacts
+from palio.registry.attestation import NOBODY, Vouching
 from palio.registry.domain import Version, VersionDraft
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.registry.signature import Feature, FeatureType, Signature, Task
+from palio.registry.versions import Versions
 from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
 
 __all__ = ["Wired"]
@@ -26,13 +30,14 @@ _BINARY = Signature((Feature("age", FeatureType.NUMBER),), Task.CLASSIFICATION, 
 
 @dataclass(frozen=True)
 class Wired:
-    """The verbs of every noun; clock, ids and artifacts are fakes that a test can move."""
+    """The verbs of every noun; clock, ids and files are fakes that a test can move."""
 
     store: Store[DeliveryUnit]
     actor: Identity = Identity("ann", Role.ADMIN)  # noqa: RUF009 - frozen
     clock: FakeClock = field(default_factory=FakeClock)
     ids: FakeIds = field(default_factory=FakeIds)
-    artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
+    files: FakeArtifacts = field(default_factory=FakeArtifacts)
+    vouching: Vouching = NOBODY
 
     def acting(self, name: str, role: Role) -> Wired:
         """Return the same verbs in another name."""
@@ -41,14 +46,31 @@ class Wired:
     @property
     def models(self) -> Models:
         """Verbs on models."""
-        return Models(
-            store=self.store, artifacts=self.artifacts, clock=self.clock, actor=self.actor
+        return Models(store=self.store, clock=self.clock, actor=self.actor, vouching=self.vouching)
+
+    @property
+    def versions(self) -> Versions:
+        """Verbs on versions."""
+        return Versions(
+            store=self.store,
+            artifacts=self.files,
+            sources=FileSources(),
+            clock=self.clock,
+            actor=self.actor,
+            vouching=self.vouching,
         )
 
     @property
     def lifecycles(self) -> Lifecycles:
         """Verbs on lifecycles."""
         return Lifecycles(store=self.store, clock=self.clock, actor=self.actor)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Verbs on the files of versions."""
+        return Artifacts(
+            store=self.store, artifacts=self.files, clock=self.clock, actor=self.actor
+        )
 
     @property
     def endpoints(self) -> Endpoints:
@@ -58,7 +80,13 @@ class Wired:
     @property
     def experiments(self) -> Experiments:
         """Verbs on experiments."""
-        return Experiments(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+        return Experiments(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            actor=self.actor,
+            vouching=self.vouching,
+        )
 
     @property
     def outcomes(self) -> Outcomes:
@@ -81,13 +109,13 @@ class Wired:
         for reference in references:
             model, _, version = reference.partition(":")
             draft = VersionDraft(version=version, flavor="sklearn", signature=signature)
-            made.append(self.models.register(model, draft, Path("/nonexistent")))
+            made.append(self.versions.register(model, draft, Path("/nonexistent")))
         return made
 
     def serve(self, *versions: str) -> None:
         """Register versions of the model ``credit``, and serve the first on ``credit``."""
         self.register(*(f"credit:{version}" for version in versions))
-        self.models.promote(f"credit:{versions[0]}")
+        self.versions.promote(f"credit:{versions[0]}")
         self.endpoints.create("credit", "credit")
 
     def run(self, design: ExperimentDraft) -> Experiment:

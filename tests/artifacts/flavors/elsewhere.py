@@ -16,7 +16,7 @@ import dataclasses, json, sys, palio
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.loader import ArtifactLoader
 with palio.connect(sys.argv[1], artifacts=sys.argv[2]) as p:
-    version = p.models.version("m:v1")
+    version = p.versions.get("m:v1")
 predictor = ArtifactLoader(FsspecArtifactStore(sys.argv[2])).load(version)
 answered = predictor.predict(json.load(sys.stdin))
 print(json.dumps({"flavor": version.flavor, **dataclasses.asdict(answered)}))

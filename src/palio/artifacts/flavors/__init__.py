@@ -10,9 +10,10 @@ import enum
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from palio.errors import InvalidInput, MissingExtra
+from palio.registry.domain import RESERVED_FILES
 from palio.registry.ports import Predictor
 from palio.registry.signature import Signature
 
@@ -22,10 +23,12 @@ __all__ = [
     "PREPROCESSOR",
     "Flavor",
     "Safety",
+    "SelfDescribing",
     "model_file",
     "named",
     "needed",
     "recognise",
+    "recognise_files",
 ]
 
 HEAD_BYTES = 4_096
@@ -113,10 +116,30 @@ class Flavor(Protocol):
         ...
 
 
+@runtime_checkable
+class SelfDescribing(Protocol):
+    """A flavor whose files tell their signature themselves, none of them run."""
+
+    def declared(self, files: Mapping[str, bytes], target: Any = None) -> Signature:
+        """Return it, or raise ``InvalidInput`` if these files do not tell one.
+
+        Parameters
+        ----------
+        files
+            Bytes by path.
+        target
+            Labels, where the files name no classes.
+        """
+        ...
+
+
 FLAVORS: Mapping[str, tuple[str, str]] = {
+    "mlflow": ("palio.artifacts.flavors.mlflow", "MlflowFlavor"),
     "onnx": ("palio.artifacts.flavors.onnx", "OnnxFlavor"),
     "xgboost": ("palio.artifacts.flavors.xgboost", "XgboostFlavor"),
     "lightgbm": ("palio.artifacts.flavors.lightgbm", "LightgbmFlavor"),
+    "keras": ("palio.artifacts.flavors.keras", "KerasFlavor"),
+    "torch": ("palio.artifacts.flavors.torch", "TorchFlavor"),
     "sklearn": ("palio.artifacts.flavors.sklearn", "SklearnFlavor"),
     "callables": ("palio.artifacts.flavors.callables", "CallablesFlavor"),
     "pickled": ("palio.artifacts.flavors.pickled", "PickledFlavor"),
@@ -160,16 +183,29 @@ def recognise(model: object, trusted_types: Sequence[str] = ()) -> Flavor:
     InvalidInput
         Listing the known flavors, if none recognises it.
     """
-    flavors = [named(name, trusted_types) for name in FLAVORS]
     if isinstance(model, Path):
-        heads = _heads(model)
-        found = [one for one in flavors if any(one.claims(*head) for head in heads.items())]
-        kind = f"file {model.name}"
-    else:
-        found = [flavor for flavor in flavors if flavor.recognises(model)]
-        kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    if found:
-        return found[0]
+        return recognise_files(_own_files(model), trusted_types)
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    return _first(kind, trusted_types, lambda flavor: flavor.recognises(model))
+
+
+def recognise_files(files: Mapping[str, Path], trusted_types: Sequence[str] = ()) -> Flavor:
+    """Return the flavor that can load one of the files, given by path; none is read as a model.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the known flavors, if none recognises any.
+    """
+    heads = [(name, _head(path)) for name, path in sorted(files.items()) if _is_own(name)]
+    kind = f"file {', '.join(sorted(files))}"
+    return _first(kind, trusted_types, lambda one: any(one.claims(*head) for head in heads))
+
+
+def _first(kind: str, trusted_types: Sequence[str], takes: Callable[[Flavor], bool]) -> Flavor:
+    for name in FLAVORS:
+        if takes(flavor := named(name, trusted_types)):
+            return flavor
     raise InvalidInput(
         f"a {kind} is no model of a known flavor; known: {', '.join(FLAVORS)}; give a fitted "
         "model of one of these",
@@ -230,25 +266,31 @@ def needed(library: str, *, extra: str) -> Any:
         ) from error
 
 
-def _heads(path: Path) -> dict[str, bytes]:
+def _head(path: Path) -> bytes:
     try:
-        files = _own_files(path) if path.is_dir() else [path]
-        heads = {}
-        for file in sorted(files):
-            with file.open("rb") as opened:
-                heads[file.name] = opened.read(HEAD_BYTES)
+        with path.open("rb") as opened:
+            return opened.read(HEAD_BYTES)
     except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}; give the path of a file, or of a folder",
-            field="model",
-            value=str(path),
-        ) from error
-    return heads
+        raise _unreadable(path, error) from error
 
 
-def _own_files(folder: Path) -> list[Path]:
-    return [
-        file
-        for file in folder.iterdir()
-        if file.is_file() and not file.name.startswith(PREPROCESSOR)
-    ]
+def _own_files(path: Path) -> dict[str, Path]:
+    if not path.is_dir():
+        return {path.name: path}
+    try:
+        return {file.name: file for file in path.iterdir() if file.is_file()}
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"{path} cannot be read: {error.strerror}; give the path of a file, or of a folder",
+        field="model",
+        value=str(path),
+    )
+
+
+def _is_own(name: str) -> bool:
+    """Tell whether a file may be the model: those in folders and of preprocessors are not."""
+    return "/" not in name and not name.startswith(PREPROCESSOR) and name not in RESERVED_FILES
