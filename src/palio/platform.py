@@ -28,10 +28,10 @@ from palio.errors import InvalidInput, Refused
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.registry.artifacts import Artifacts
-from palio.registry.attestation import Demand, Vouching
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader
 from palio.registry.service import Models
+from palio.registry.signing.attestation import Demand, Vouching
 from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.serving.local import LocalServer, TickServer

@@ -21,13 +21,13 @@ from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Clock
 from palio.registry.artifacts import Artifacts
-from palio.registry.attestation import Verdict, verdicts
 from palio.registry.domain import Attestation, Version, VersionDraft
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.paths import Paths
 from palio.registry.ports import Loader, Predictor, TrustedKey
 from palio.registry.service import Models
 from palio.registry.signature import Predictions, Signature
+from palio.registry.signing.attestation import Verdict, verdicts
 from palio.registry.versions import Versions
 
 if TYPE_CHECKING:

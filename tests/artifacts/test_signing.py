@@ -16,9 +16,9 @@ from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.loader import ArtifactLoader
 from palio.artifacts.signing import sign, trusted_keys
 from palio.errors import CorruptArtifact, InvalidInput, UntrustedArtifact
-from palio.registry.attestation import signer
-from palio.registry.bundle import check_cover, read_bundle
 from palio.registry.domain import Version
+from palio.registry.signing.attestation import signer
+from palio.registry.signing.bundle import check_cover, read_bundle
 from palio.testing.records import RECORDS
 
 CURVES = ["P-256", "P-384", "P-521"]

@@ -12,7 +12,7 @@ import pytest
 from tests.artifacts.test_signing import Pair, openssl, stock
 from tests.e2e import servers
 
-from palio.registry.bundle import BUNDLE_LIMIT_BYTES
+from palio.registry.signing.bundle import BUNDLE_LIMIT_BYTES
 
 Cli = Callable[..., tuple[int, str, str]]
 

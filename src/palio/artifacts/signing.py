@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from palio.errors import InvalidInput, MissingExtra
-from palio.registry.bundle import Bundle, content_signed, statement_of, written
 from palio.registry.domain import Version
+from palio.registry.signing.bundle import Bundle, content_signed, statement_of, written
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import (

@@ -13,9 +13,9 @@ from palio.cli.output import AsJson, done, listing, moment
 from palio.cli.session import opened
 from palio.edge.session import Session
 from palio.errors import CorruptArtifact, InvalidInput, TooLarge
-from palio.registry.attestation import Verdict
-from palio.registry.bundle import BUNDLE_LIMIT_BYTES
 from palio.registry.domain import Attestation
+from palio.registry.signing.attestation import Verdict
+from palio.registry.signing.bundle import BUNDLE_LIMIT_BYTES
 
 __all__ = ["app"]
 

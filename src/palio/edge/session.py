@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self
 
 from palio.delivery.domain import Answer
 from palio.edge.verbs import Verbs
-from palio.registry.attestation import Verdict
 from palio.registry.domain import Attestation, Version
+from palio.registry.signing.attestation import Verdict
 
 __all__ = ["Session", "Wiring"]
 

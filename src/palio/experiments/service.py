@@ -25,10 +25,10 @@ from palio.experiments.statistics import Cursor
 from palio.experiments.verification import Verification, verify_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
-from palio.registry.attestation import NOBODY, Vouching
 from palio.registry.domain import CHAMPION, Version
 from palio.registry.finding import find_model, find_version, lifecycle_of
 from palio.registry.promotion import promote_within
+from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Experiments", "pause_within", "running_on"]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from palio.errors import InvalidInput, NotFound
-from palio.registry.metadata import CHECKS
+from palio.registry.describing.metadata import CHECKS
 from palio.registry.signature import Signature
 
 __all__ = [

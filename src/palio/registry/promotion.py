@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from palio.access.audit import Change
 from palio.registry import aliases
-from palio.registry.attestation import Vouching
 from palio.registry.domain import Version
 from palio.registry.finding import check_stage, find_model, find_version, lifecycle_of
 from palio.registry.ports import RegistryUnit
 from palio.registry.requirements import Evidence
+from palio.registry.signing.attestation import Vouching
 
 __all__ = ["promote", "promote_within"]
 

@@ -13,7 +13,8 @@ from palio.errors import AlreadyExists, Conflict
 from palio.ports import Clock, Store
 from palio.registry import aliases, deletion
 from palio.registry.adoption import adopt
-from palio.registry.attestation import NOBODY, Vouching
+from palio.registry.describing.editing import edited
+from palio.registry.describing.metadata import check_text
 from palio.registry.domain import (
     CHAMPION,
     AliasMove,
@@ -22,7 +23,6 @@ from palio.registry.domain import (
     check_name,
     effective_history,
 )
-from palio.registry.editing import edited
 from palio.registry.finding import (
     find_lifecycle,
     find_model,
@@ -31,8 +31,8 @@ from palio.registry.finding import (
     remedy_for,
 )
 from palio.registry.lifecycle import Lifecycle
-from palio.registry.metadata import check_text
 from palio.registry.ports import RegistryUnit
+from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Models"]
 

@@ -12,10 +12,10 @@ from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict
 from palio.ports import Clock, Store
 from palio.registry import aliases, deletion
-from palio.registry.attestation import NOBODY, Vouching, attest, kept_of
-from palio.registry.card import card_of, plots_of, surroundings_of
 from palio.registry.comparison import MetricComparison, Way, compare_versions
-from palio.registry.documents import documents_of
+from palio.registry.describing.card import card_of, plots_of, surroundings_of
+from palio.registry.describing.documents import documents_of
+from palio.registry.describing.editing import edited
 from palio.registry.domain import (
     CHAMPION,
     Attestation,
@@ -23,7 +23,6 @@ from palio.registry.domain import (
     VersionDraft,
     check_name,
 )
-from palio.registry.editing import edited
 from palio.registry.finding import (
     check_stage,
     find_model,
@@ -36,6 +35,7 @@ from palio.registry.registration import Registration, register, with_parent
 from palio.registry.requirements import Readiness, assess
 from palio.registry.search.finding import find_page
 from palio.registry.search.pages import VersionPage
+from palio.registry.signing.attestation import NOBODY, Vouching, attest, kept_of
 
 __all__ = ["Versions"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palio.registry.bundle import Bundle, content_signed, statement_of, written
 from palio.registry.domain import Version
+from palio.registry.signing.bundle import Bundle, content_signed, statement_of, written
 
 __all__ = ["FakeKey", "signed_by"]
 

@@ -15,11 +15,11 @@ from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Store
 from palio.registry.artifacts import Artifacts
-from palio.registry.attestation import NOBODY, Vouching
 from palio.registry.domain import Version, VersionDraft
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
 from palio.registry.signature import Feature, FeatureType, Signature, Task
+from palio.registry.signing.attestation import NOBODY, Vouching
 from palio.registry.versions import Versions
 from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
 

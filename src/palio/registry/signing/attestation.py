@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from palio.access.audit import Change
 from palio.errors import AlreadyExists, Conflict, InvalidInput, UntrustedArtifact
-from palio.registry.bundle import check_cover, content_signed, read_bundle
 from palio.registry.domain import Attestation, Version
 from palio.registry.ports import RegistryUnit, TrustedKey
 from palio.registry.requirements import ATTESTED, Evidence, Requirement
+from palio.registry.signing.bundle import check_cover, content_signed, read_bundle
 
 __all__ = [
     "NOBODY",

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from palio.registry import aliases
-from palio.registry.documents import yaml_of
+from palio.registry.describing.documents import yaml_of
 from palio.registry.domain import Attestation, Manifest, Version
 from palio.registry.ports import RegistryUnit
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palio.registry.documents import documents_of
+from palio.registry.describing.documents import documents_of
 from palio.registry.domain import VersionDraft
 from palio.registry.registration import Registration
 from palio.registry.signature import Feature, FeatureType, Signature, Task

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from tests.registry.test_registration import FULL
 
 from palio.errors import CorruptArtifact
-from palio.registry.card import Surroundings, card_of
+from palio.registry.describing.card import Surroundings, card_of
 from palio.registry.domain import Version
 from palio.testing.memory import MemoryStore
 from palio.testing.wired import Wired

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from palio.access.audit import Change
+from palio.registry.describing.metadata import CHECKS
 from palio.registry.domain import Model, Version
-from palio.registry.metadata import CHECKS
 
 __all__ = ["edited"]
 

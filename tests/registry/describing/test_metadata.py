@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palio.errors import InvalidInput
+from palio.registry.describing.metadata import (
+    check_document,
+    check_figures,
+    check_text,
+    check_texts,
+)
 from palio.registry.domain import VersionDraft
-from palio.registry.metadata import check_document, check_figures, check_text, check_texts
 
 
 class Side(enum.StrEnum):

@@ -25,8 +25,11 @@ from palio.errors import (
     UntrustedArtifact,
 )
 from palio.experiments.domain import State
-from palio.registry.attestation import Demand, Vouching, signer, verdicts
-from palio.registry.bundle import (
+from palio.registry.domain import ArtifactFile, Manifest, Version
+from palio.registry.lifecycle import STANDARD
+from palio.registry.requirements import ATTESTED, wanted_by
+from palio.registry.signing.attestation import Demand, Vouching, signer, verdicts
+from palio.registry.signing.bundle import (
     BUNDLE_LIMIT_BYTES,
     Bundle,
     check_cover,
@@ -35,9 +38,6 @@ from palio.registry.bundle import (
     statement_of,
     written,
 )
-from palio.registry.domain import ArtifactFile, Manifest, Version
-from palio.registry.lifecycle import STANDARD
-from palio.registry.requirements import ATTESTED, wanted_by
 from palio.testing.attestations import FakeKey, signed_by
 from palio.testing.memory import MemoryStore
 from palio.testing.records import RECORDS, design
