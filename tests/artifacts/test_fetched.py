@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from palio.artifacts.fetched import FetchedArtifacts, download
-from palio.artifacts.files import manifest_of
 from palio.errors import CorruptArtifact, InvalidInput
 from palio.registry.domain import ArtifactFile, Manifest, Version
+from palio.registry.manifests import manifest_bytes, manifest_of
 from palio.testing.records import RECORDS
 
 FILES = {"model.bin": b"abc" * 1000, "plots/roc.png": b"", "plots/deep/x": b"\0"}
@@ -52,7 +52,8 @@ def test_files_arrive(tmp_path: Path) -> None:
         for path in (tmp_path / "new/deep").rglob("*")
         if path.is_file()
     }
-    assert found == FILES
+    beside = {"manifest.json": manifest_bytes(manifest(FILES))}
+    assert found == FILES | beside
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["deep"]
 
 

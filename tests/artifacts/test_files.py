@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from palio.artifacts.files import MANIFEST_NAME, FsspecArtifactStore, _Staged, manifest_of
+from palio.artifacts.files import FsspecArtifactStore, _Staged
 from palio.errors import CorruptArtifact, InvalidInput, MissingExtra, StoreUnavailable
 from palio.registry.domain import ArtifactFile, Manifest
+from palio.registry.manifests import MANIFEST_NAME, manifest_of
 
 CONTENT = {"model.skops": b"weights" * 1000, "nested/notes.txt": b"", "b.bin": bytes(range(256))}
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.e2e.servers import environment
 
+from palio.artifacts.fetched import download
 from palio.artifacts.files import FsspecArtifactStore
 from palio.artifacts.loader import ArtifactLoader
 from palio.artifacts.signing import sign, trusted_keys
@@ -104,6 +105,9 @@ def test_the_standard_s_tool_verifies_the_version_s_own_folder(
     signature.write_text(pair.sign(stored.version))
     verify = ("verify", "key", stored.folder, "--signature", signature)
     assert stock(*verify, "--public_key", pair.public) == (0, "Verification succeeded\n")
+    copy = tmp_path / "copy"
+    download(stored.version, copy, lambda _, path: iter([(stored.folder / path).read_bytes()]))
+    assert stock("verify", "key", copy, *verify[3:], "--public_key", pair.public)[0] == 0
     weights = stored.folder / "weights.bin"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     code, said = stock(*verify, "--public_key", pair.public)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from palio.artifacts.files import MANIFEST_NAME, FsspecArtifactStore
+from palio.artifacts.files import FsspecArtifactStore
 from palio.errors import CorruptArtifact, InvalidInput, StoreUnavailable
 from palio.registry.domain import RESERVED_FILES, ArtifactFile, Manifest
+from palio.registry.manifests import MANIFEST_NAME
 from palio.registry.ports import Difference
 
 CONTENT = {"a.bin": b"a" * 3_000_000, "plots/roc.png": b"png", "z": b""}

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.registry.test_card import NASTY
+from tests.registry.describing.test_card import NASTY
 from tests.registry.test_registration import FULL
 
 from palio.dashboard.card import card_page

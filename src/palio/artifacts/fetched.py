@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from palio.errors import CorruptArtifact, InvalidInput
 from palio.registry.domain import ArtifactFile, Manifest, Version
+from palio.registry.manifests import MANIFEST_NAME, manifest_bytes
 
 __all__ = ["FetchedArtifacts", "download"]
 
@@ -76,7 +77,7 @@ def compared(chunks: Iterator[bytes], where: str, file: ArtifactFile) -> Iterato
 def download(version: Version, folder: Path, fetch: Fetch) -> None:
     """Write all files of a version into a folder that is not there yet, or is empty.
 
-    They are written aside and renamed: either all are there, or none.
+    They are written aside and renamed, with their ``manifest.json``: all are there, or none.
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ def download(version: Version, folder: Path, fetch: Fetch) -> None:
             chunks = fetch(version.reference, file.path)
             with target.open("xb") as written:
                 written.writelines(compared(chunks, version.reference, file))
+        (aside / MANIFEST_NAME).write_bytes(manifest_bytes(version.manifest))
         aside.chmod(0o755)  # as a folder that people make, and not one for its owner alone
         aside.rename(folder)
     except OSError as refused:

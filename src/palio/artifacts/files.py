@@ -13,13 +13,13 @@ from typing import Any
 from palio.artifacts.addresses import folders_at
 from palio.artifacts.folders import CHUNK_BYTES, Folders
 from palio.artifacts.leftovers import found_in
-from palio.artifacts.manifests import MANIFEST_NAME, manifest_bytes, manifest_of
 from palio.artifacts.staging import copied, files_of
 from palio.errors import CorruptArtifact
 from palio.registry.domain import ArtifactFile, Manifest, check_name
+from palio.registry.manifests import MANIFEST_NAME, manifest_bytes, manifest_of
 from palio.registry.ports import Difference, Leftover
 
-__all__ = ["MANIFEST_NAME", "FsspecArtifactStore", "manifest_of"]
+__all__ = ["FsspecArtifactStore"]
 
 _REMEDY = (
     "restore the file from a backup of the artifact store, or register the model again "

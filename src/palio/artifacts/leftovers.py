@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from palio.artifacts.folders import Folders
-from palio.artifacts.manifests import MANIFEST_NAME, is_manifest
 from palio.errors import InvalidInput
 from palio.registry.domain import check_name
+from palio.registry.manifests import MANIFEST_NAME, is_manifest
 from palio.registry.ports import Leftover
 
 __all__ = ["found_in"]

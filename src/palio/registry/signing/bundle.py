@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import msgspec
 
 from palio.errors import InvalidInput, TooLarge
 from palio.registry.domain import Manifest, Version
+from palio.registry.manifests import MANIFEST_NAME, manifest_bytes
 
 __all__ = [
     "BUNDLE_LIMIT_BYTES",
@@ -38,7 +38,6 @@ _MEDIA = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _PREDICATE = "https://model_signing/signature/v1.0"
-_MANIFEST = "manifest.json"
 _KEY_ID = re.compile("[0-9a-f]{64}")
 _NAMED = 5  # files that a message names
 _SHOWN = 200  # characters of what somebody sent
@@ -154,8 +153,7 @@ def _files_of(manifest: Manifest) -> dict[str, str]:
 
 
 def _own_manifest(manifest: Manifest) -> dict[str, str]:
-    text = json.dumps(msgspec.to_builtins(manifest), sort_keys=True, indent=1)
-    return {_MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
+    return {MANIFEST_NAME: hashlib.sha256(manifest_bytes(manifest)).hexdigest()}
 
 
 def _root(digests: Mapping[str, str]) -> str:
