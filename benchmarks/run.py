@@ -18,6 +18,7 @@ import bench_adaptive
 import bench_analysis
 import bench_artifacts
 import bench_assignment
+import bench_bandits
 import bench_frames
 import bench_predict
 import bench_recording
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "analysis": bench_analysis.rows,
     "frames": bench_frames.rows,
     "adaptive": bench_adaptive.rows,
+    "bandits": bench_bandits.rows,
     "artifacts": bench_artifacts.rows,
     "registry": bench_registry.rows,
 }

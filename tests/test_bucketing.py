@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64
 
-from palio.bucketing import Split
+from palio.bucketing import Line, Split
 from palio.errors import InvalidWeights
 
 GOLDEN = Path(__file__).parent / "golden" / "bucketing.json"
@@ -110,6 +110,42 @@ def test_shares_follow_the_weights(salt: str, weights: dict[str, float]) -> None
     for key, weight in weights.items():
         three_errors = 3 * sqrt(weight * (1 - weight) / len(UNITS))
         assert abs(np.mean(assigned == key) - weight) <= three_errors
+
+
+@pytest.fixture(scope="module")
+def million() -> list[str]:
+    return [f"user-{number}" for number in range(1_000_000)]
+
+
+def test_a_million_units(million: list[str]) -> None:
+    """Issue 5: shares within 3 standard errors; from 95/5 to 80/20 move 15 % ± 0.2 %, one way."""
+
+    def split(**weights: float) -> Any:
+        assigned = Split.of(salt="million", weights=weights).assign_many(million)
+        for key, weight in weights.items():
+            three_errors = 3 * sqrt(weight * (1 - weight) / len(million))
+            assert abs(np.mean(assigned == key) - weight) <= three_errors
+        return assigned
+
+    old, new = split(control=0.95, challenger=0.05), split(control=0.8, challenger=0.2)
+    moved = old != new
+    assert abs(np.mean(moved) - 0.15) <= 0.002
+    assert set(old[moved].tolist()) == {"control"}
+    assert set(new[moved].tolist()) == {"challenger"}
+    third = split(control=0.6, challenger=0.15, other=0.25)
+    assert set(third[new != third].tolist()) == {"other"}
+
+
+def test_places_are_even_and_of_their_purpose(million: list[str]) -> None:
+    """Each of 100 bins within 5 standard errors: one of 20,000 would fail by chance."""
+    one = Line("coverage", "s").places(million)
+    assert ((one > 0) & (one < 1)).all()
+    counts, _ = np.histogram(one, bins=100, range=(0, 1))
+    error = sqrt(len(million) * 0.01 * 0.99)
+    assert (np.abs(counts - len(million) / 100) <= 5 * error).all()
+    for other in (Line("holdout", "s"), Line("coverage", "t")):
+        correlation = np.corrcoef(one, other.places(million))[0, 1]
+        assert abs(correlation) <= 3 / sqrt(len(million))
 
 
 def test_another_salt_is_independent() -> None:

@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any
 from palio.errors import PalioError
 
 if TYPE_CHECKING:
+    from palio.experiments.assignment import Namespace
+    from palio.experiments.audience import Condition
     from palio.experiments.domain import ExperimentDraft, Metrics, Stopping, Variant
     from palio.experiments.events import OutcomeDraft
+    from palio.experiments.frames import analyze
     from palio.experiments.metrics import Metric
+    from palio.experiments.off_policy import off_policy
     from palio.platform import connect
     from palio.registry.lifecycle import Lifecycle
     from palio.registry.signature import Feature, Signature
     from palio.session import Palio
 
 __all__ = [
+    "Condition",
     "ExperimentDraft",
     "Feature",
     "Lifecycle",
     "Metric",
     "Metrics",
+    "Namespace",
     "OutcomeDraft",
     "Palio",
     "PalioError",
@@ -32,23 +38,29 @@ __all__ = [
     "Stopping",
     "Variant",
     "__version__",
+    "analyze",
     "connect",
+    "off_policy",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Condition": "palio.experiments.audience",
     "ExperimentDraft": "palio.experiments.domain",
     "Feature": "palio.registry.signature",
     "Lifecycle": "palio.registry.lifecycle",
     "Metric": "palio.experiments.metrics",
     "Metrics": "palio.experiments.domain",
+    "Namespace": "palio.experiments.assignment",
     "OutcomeDraft": "palio.experiments.events",
     "Palio": "palio.session",
     "Signature": "palio.registry.signature",
     "Stopping": "palio.experiments.domain",
     "Variant": "palio.experiments.domain",
+    "analyze": "palio.experiments.frames",
     "connect": "palio.platform",
+    "off_policy": "palio.experiments.off_policy",
 }
 
 

@@ -11,6 +11,10 @@ The largest score wins, the first of the weights in order if two are equal. The 
 digest of salt and key with the ASCII unit separator between them, so that splits of different
 salt are independent and a variant's scores do not depend on the other variants.
 
+Who takes part at all is told by a place on a line, as in ``place < coverage``::
+
+    place = u of the unit under the seed xxh3_64(utf8(purpose + "\x1f" + salt))
+
 References
 ----------
 Thaler and Ravishankar (1998), IEEE/ACM Transactions on Networking 6(1), 1-14; with weights:
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Split"]
+__all__ = ["Line", "Split"]
 
 _SUM_TOLERANCE = 1e-9
 _SEPARATOR = "\x1f"
@@ -162,6 +166,32 @@ class Split:
                 return weight
         known = ", ".join(name for name, _ in self.variants)
         raise InvalidWeights(f"variant {key!r} is not in this split, which has {known}", key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Gives every unit a place of its own between 0 and 1, evenly, and always the same.
+
+    Attributes
+    ----------
+    purpose, salt
+        What the line is for, and whose it is; another purpose or salt gives other places.
+    """
+
+    purpose: str
+    salt: str
+    _own: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_own", _seed(self.purpose, self.salt))
+
+    def place(self, unit: str) -> float:
+        """Give the place of a unit, in (0, 1)."""
+        return ((xxh3_64_intdigest(unit.encode(), self._own) >> 12) + 0.5) * _SCALE
+
+    def places(self, units: Sequence[str] | NDArray[np.str_]) -> NDArray[np.float64]:
+        """Give the places of many units, shape (n,) float64."""
+        return np.fromiter((self.place(str(unit)) for unit in units), np.float64, len(units))
 
 
 def _seed(salt: str, key: str) -> int:

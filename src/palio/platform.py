@@ -23,6 +23,7 @@ from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
+from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, Refused
 from palio.experiments.outcomes import Outcomes
@@ -48,6 +49,9 @@ __all__ = [
     "application",
     "card_page",
     "connect",
+    "record_charts",
+    "record_markdown",
+    "record_page",
     "serve",
     "settings",
     "upgrade",
@@ -138,6 +142,29 @@ def card_page(card: str, plots: Mapping[str, bytes], *, title: str) -> str:
     from palio.dashboard.card import card_page as page_of
 
     return page_of(card, plots, title=title)
+
+
+def record_page(told: Told) -> str:
+    """Return the record of an experiment as one file of HTML."""
+    from palio.dashboard.record import record_page as page_of
+
+    seen = told.experiment, told.report, told.looks, told.audit
+    return page_of(*seen, versions=told.versions)
+
+
+def record_markdown(told: Told) -> str:
+    """Return the record of an experiment as Markdown."""
+    from palio.dashboard.record_text import record_markdown as text_of
+
+    seen = told.experiment, told.report, told.looks, told.audit
+    return text_of(*seen, versions=told.versions)
+
+
+def record_charts(told: Told) -> Mapping[str, bytes]:
+    """Return the charts of a record, PNG images by path."""
+    from palio.dashboard.record_text import record_charts as charts_of
+
+    return charts_of(told.experiment, told.looks)
 
 
 def version() -> str:

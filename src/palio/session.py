@@ -17,6 +17,7 @@ from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.service import Endpoints
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
+from palio.experiments.audience import Attributes
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Clock
@@ -324,6 +325,8 @@ class Palio:
         unit: str | None = None,
         request_id: str | None = None,
         version: str | None = None,
+        attributes: Attributes | None = None,
+        variant: str | None = None,
     ) -> Answer:
         """Answer rows by the version that the endpoint's route chooses for the unit.
 
@@ -339,6 +342,10 @@ class Palio:
             To name the request in outcomes later; made when not given.
         version
             Ask for one version by name, outside of any experiment.
+        attributes
+            What is known of the unit, for the audience of experiments.
+        variant
+            Ask for one variant of what runs here, to try it; it is no evidence.
         """
         return self._predict(
             PredictRequest(
@@ -347,6 +354,8 @@ class Palio:
                 unit=unit,
                 request_id=request_id,
                 version=version,
+                attributes=attributes,
+                variant=variant,
             )
         )
 

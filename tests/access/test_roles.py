@@ -50,6 +50,7 @@ READS = {
     *("versions.attestations", "artifacts.verify"),
     *("models.at", "lifecycles.revisions"),
     *("versions.card", "versions.plots"),
+    "outcomes.history",
 }
 
 

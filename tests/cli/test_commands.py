@@ -48,17 +48,19 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "artifacts gc", "artifacts verify",
+            "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores",
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
             "endpoints show",
             "experiments analyze", "experiments complete", "experiments draft",
-            "experiments export", "experiments list", "experiments pause", "experiments resume",
-            "experiments ship", "experiments show", "experiments start", "experiments stop",
+            "experiments record", "experiments list", "experiments pause", "experiments resume",
+            "experiments ship", "experiments show", "experiments simulate",
+            "experiments start", "experiments stop",
             "experiments verify",
             "keys create", "keys list", "keys revoke",
             "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
+            "off-policy",
             "models adopt", "models at", "models clear-alias", "models delete", "models purge",
             "models restore",
             "models alias", "models aliases", "models card", "models compare", "models create",
@@ -66,7 +68,8 @@ def test_the_commands_are_known() -> None:
             "models move", "models promote", "models register", "models requirements",
             "models rollback", "models search", "models show", "models sign", "models verify",
             "models versions",
-            "outcomes record", "plan", "predict", "serve", "store upgrade", "train",
+            "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
+            "store upgrade", "train",
         ]
     )  # fmt: skip
 
@@ -103,7 +106,6 @@ def test_programs_can_ask_for_json(path: tuple[str, ...]) -> None:
     options = {option for one in LEAVES[path].params for option in one.opts}
     without = {
         ("audit", "export"),
-        ("experiments", "export"),
         ("serve",),
         ("store", "upgrade"),
     }
@@ -211,10 +213,15 @@ def compare_two(tell: Callable[..., Any], say: Callable[..., str], store: str) -
         one = tell("predict", "risk", row, "--unit", f"u{number}", "--request-id", f"q{number}")
         assert one["experiment"] == "ab"
         tell("outcomes", "record", number % 2, "--request-id", f"q{number}")
+    of_all = ("--experiment", "ab", "--variant", "control", "--name", "stars")
+    assert "1 accepted" in say("outcomes", "record", 4, *of_all)
+    assert [one["value"] for one in tell("outcomes", "history", "q1/label")] == [1]
+    assert "label" in say("outcomes", "history", "q1/label")
     report = tell("experiments", "analyze", "ab")
     assert sum(arm["labelled"] for arm in report["arms"]) == 8
     told = say("experiments", "analyze", "ab")
     assert told.startswith("keep_running: ")
+    assert "stars reported for control as a whole: mean 4 of 1 (weaker evidence" in told
     assert "events up to" in told
     assert "figures at" in say("experiments", "verify", "ab")
 
@@ -223,8 +230,8 @@ def end_it(tell: Callable[..., Any], say: Callable[..., str], record: Path) -> N
     assert "the champion serves" in say("experiments", "pause", "ab", "--reason", "lunch")
     assert tell("experiments", "resume", "ab")["state"] == "running"
     assert "is stopped" in say("experiments", "stop", "ab", "--reason", "enough")
-    assert "holds the record" in say("experiments", "export", "ab", record)
-    assert json.loads(record.read_text())["experiment"] == "ab"
+    assert say("experiments", "record", "ab", "--file", record) == f"wrote {record}\n"
+    assert json.loads(record.read_text())["experiment"]["key"] == "ab"
     assert say("audit", "verify").endswith("the chain holds\n")
     actions = [entry["action"] for entry in tell("audit", "list", "--limit", 1000)]
     assert actions[-1] == "experiment.stop"
@@ -392,13 +399,13 @@ def test_stores_that_are_none(cli: Cli, store: str, code: int, said: str) -> Non
     assert said in err
 
 
-def test_an_export_that_cannot_be_written(cli: Cli, home: str, tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written(cli: Cli, home: str, tmp_path: Path) -> None:
     with palio.connect(home) as opened:
         opened.experiments.draft(servers.design("e"))
         opened.experiments.start("e")
         opened.experiments.stop("e", "enough")
     target = tmp_path / "no" / "such" / "folder.json"
-    code, _, err = cli("--store", home, "experiments", "export", "e", target)
+    code, _, err = cli("--store", home, "experiments", "record", "e", "--file", target)
     assert code == 2
     assert str(target) in err
 

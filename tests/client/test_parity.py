@@ -36,6 +36,8 @@ from palio.errors import (
     StoreUnavailable,
     TooLarge,
 )
+from palio.experiments.assignment import Namespace
+from palio.experiments.audience import Condition, Test
 from palio.experiments.domain import ExperimentDraft, Metrics, Variant
 from palio.experiments.events import OutcomeDraft
 from palio.registry.domain import VersionDraft
@@ -136,6 +138,18 @@ DESIGN = ExperimentDraft(
     metrics=Metrics(goal="brier", guardrails=("error", "revenue:higher")),
     hypothesis="ü",
 )
+PART = replace(
+    DESIGN,
+    key="part",
+    coverage=0.5,
+    holdout=0.25,
+    namespace=Namespace("n", 0, 5_000),
+    audience=(
+        Condition.parse("age >= 18"),
+        Condition("x", Test.IN, ("a", 1, 0.5, True)),
+        Condition("y", Test.EXISTS, value=False),
+    ),
+)
 Step = Callable[[palio.Palio], Any]
 
 
@@ -228,15 +242,25 @@ STORY: list[Step] = [
     lambda p: p.experiments.draft(DESIGN),
     lambda p: p.experiments.list(),
     lambda p: p.experiments.list("second"),
+    lambda p: p.experiments.draft(PART).design,
+    lambda p: p.experiments.get("part").design.digest,
+    lambda p: p.experiments.assign("part", "u7", {"age": 41, "pro": True, "score": 0.5, "a": "b"}),
+    lambda p: p.experiments.assign_many("credit", ["u1", "u2"], [{"age": 1}, {}], record=True),
     lambda p: p.experiments.start("e"),
     lambda p: p.experiments.get("e"),
     lambda p: wait_for(p, "e"),
     lambda p: [predict(p, number) for number in range(9)],
+    lambda p: p.predict("credit", [[1, 2, 3]], request_id="forced", variant="e/challenger"),
+    lambda p: p.predict("credit", [[1, 2, 3]], request_id="said", attributes={"age": 5}).version
+              in ("v1", "v2"),
+    lambda p: p.experiments.assign("credit", "u1", {"age": 41}).experiment,
+    lambda p: len(p.experiments.assign_many("e", ["a", "b"])),
     lambda p: labels(p, 12),
     lambda p: labels(p, 12),
     lambda p: p.experiments.analyze("e").decision.kind,
     lambda p: p.experiments.verify("e").differences,
     lambda p: [look.variant for look in p.experiments.looks("e")],
+    lambda p: [(one.revision, one.value) for one in p.outcomes.history("r1/label")],
     lambda p: p.experiments.pause("e", reason="lunch"),
     lambda p: p.experiments.resume("e"),
     lambda p: p.experiments.stop("e", "enough"),
@@ -253,6 +277,7 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (NotFound, lambda p: p.versions.get("credit:v9")),
     (NotFound, lambda p: p.versions.get("credit@nobody")),
     (NotFound, lambda p: p.artifacts.verify("credit:v9")),
+    (NotFound, lambda p: p.outcomes.history("nothing/ü")),
     (InvalidInput, lambda p: p.artifacts.gc(older_than_s=-1.0)),
     (NotFound, lambda p: p.keys.revoke("key_nothing")),
     (NotFound, lambda p: p.predict("nothing", [[1]])),
@@ -274,6 +299,12 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], unit="")),
     (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], request_id="r" * 257)),
     (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], unit="a\0b")),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], variant="none")),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], variant="a", version="v1")),
+    (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], attributes={"a": "b" * 257})),
+    (NotFound, lambda p: p.experiments.assign("nothing", "u")),
+    (InvalidInput, lambda p: p.experiments.assign("credit", "")),
+    (TooLarge, lambda p: p.experiments.assign_many("credit", ["u"] * 10_001)),
     (InvalidRows, lambda p: p.predict("credit", [])),
     (InvalidRows, lambda p: p.predict("credit", [{"x0": 1}])),
     (InvalidRows, lambda p: p.predict("credit", [[1, "a", 3]])),

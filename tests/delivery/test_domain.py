@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from palio.bucketing import Split
 from palio.delivery.domain import Choice, Route, Table
-from palio.errors import NotFound
+from palio.errors import InvalidInput, NotFound
+from palio.experiments.assignment import Assigner, Namespace, Part
+from palio.experiments.audience import Condition
 
 SPLIT = Split.of(salt="s", weights={"control": 0.25, "challenger": 0.75})
 VERSIONS = {"control": "1", "challenger": "2"}
+RUNNING = Assigner(experiment="exp", epoch=3, endpoint="credit", split=SPLIT, versions=VERSIONS)
 
 
 def route(*, override: bool, experiment: bool, champion: bool) -> Route:
@@ -20,10 +24,7 @@ def route(*, override: bool, experiment: bool, champion: bool) -> Route:
         model="m",
         champion="champ" if champion else None,
         override="over" if override else None,
-        experiment="exp" if experiment else None,
-        epoch=3 if experiment else 0,
-        split=SPLIT if experiment else None,
-        variants=VERSIONS if experiment else {},
+        experiments=(RUNNING,) if experiment else (),
     )
 
 
@@ -54,6 +55,40 @@ def test_an_experiment_follows_its_split() -> None:
     chosen = [table.choose(unit) for unit in units]
     assert [choice.variant for choice in chosen] == SPLIT.assign_many(units).tolist()
     assert {choice.version for choice in chosen} == {"1", "2"}
+
+
+def test_units_outside_get_the_champion() -> None:
+    part = Part(audience=(Condition.parse("country = NL"),))
+    one = replace(RUNNING, part=part)
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    assert table.choose("u", None, {"country": "NL"}).experiment == "exp"
+    for attributes in (None, {}, {"country": "BE"}):
+        assert table.choose("u", None, attributes) == Choice("m", "champ")
+
+
+def test_two_experiments_share_the_units() -> None:
+    halves = [Namespace("n", 0, 5_000), Namespace("n", 5_000, 10_000)]
+    one, two = (replace(RUNNING, experiment=f"e{i}", part=Part(namespace=half))
+                for i, half in enumerate(halves))  # fmt: skip
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one, two))
+    units = [f"u{number}" for number in range(500)]
+    chosen = [table.choose(unit).experiment for unit in units]
+    assert set(chosen) == {"e0", "e1"}
+    assert [experiment == "e0" for experiment in chosen] == [bool(one.assign(u)) for u in units]
+
+
+def test_a_variant_that_is_forced() -> None:
+    two = replace(RUNNING, experiment="other", versions={"control": "7", "third": "8"})
+    table = replace(route(override=True, experiment=False, champion=True),
+                    experiments=(RUNNING, two))  # fmt: skip
+    forced = Choice("m", "2", "exp", "challenger", 3, 1.0, forced=True)
+    assert table.force("challenger") == table.force("exp/challenger") == forced
+    assert table.force("other/control").version == "7"
+    with pytest.raises(InvalidInput, match="'control' is not the only one of what runs on credit: "
+                       "exp/control, exp/challenger, other/control, other/third"):  # fmt: skip
+        table.force("control")
+    with pytest.raises(InvalidInput, match="'x' is not one of what runs on credit: no experiment"):
+        route(override=False, experiment=False, champion=True).force("x")
 
 
 def test_versions_that_may_be_chosen() -> None:

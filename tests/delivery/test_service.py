@@ -9,6 +9,7 @@ import pytest
 from palio.delivery.domain import Table
 from palio.delivery.service import routing_table
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.experiments.assignment import Namespace
 from palio.experiments.domain import State
 from palio.testing.memory import MemoryAuditLog, MemoryStore
 from palio.testing.records import design
@@ -54,16 +55,14 @@ def test_champion_then_experiment_then_override(serving: Wired) -> None:
     assert table(serving).route("credit").choose("u").version == "1"
     experiment = serving.run(design())
     route = table(serving).route("credit")
-    assert (route.experiment, route.epoch, route.champion) == ("exp", 1, "1")
-    assert route.split == experiment.split()
-    assert route.variants == {"control": "1", "challenger": "2"}
+    assert (route.experiments, route.champion) == ((experiment.assigner(),), "1")
     serving.endpoints.override("credit", "2", "fire")
     assert table(serving).route("credit").choose("u").version == "2"
-    assert table(serving).route("credit").experiment is None
+    assert table(serving).route("credit").experiments == ()
     serving.endpoints.clear("credit")
     assert table(serving).route("credit").choose("u").version == "1"
     serving.experiments.resume("exp")
-    assert table(serving).route("credit").experiment == "exp"
+    assert [one.experiment for one in table(serving).route("credit").experiments] == ["exp"]
 
 
 def test_the_table_names_its_revision(serving: Wired) -> None:
@@ -116,7 +115,17 @@ def test_an_override_leaves_other_endpoints_alone(serving: Wired) -> None:
     serving.run(design(endpoint="other"))
     serving.endpoints.override("credit", "2")
     assert serving.experiments.get("exp").state is State.RUNNING
-    assert table(serving).route("other").experiment == "exp"
+    assert [one.experiment for one in table(serving).route("other").experiments] == ["exp"]
+
+
+def test_an_override_pauses_all_experiments_of_the_endpoint(serving: Wired) -> None:
+    for number, key in enumerate(["a", "b"]):
+        slots = Namespace("n", 5_000 * number, 5_000 * (number + 1))
+        serving.run(design(key, namespace=slots))
+    serving.endpoints.override("credit", "2")
+    assert {one.state for one in serving.experiments.list()} == {State.PAUSED}
+    actions = [entry.action for entry in serving.audit.list()[-3:]]
+    assert actions == ["endpoint.override", "experiment.pause", "experiment.pause"]
 
 
 def test_an_override_needs_a_version_that_exists(serving: Wired) -> None:

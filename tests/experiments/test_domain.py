@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from palio.experiments.domain import (
     ALLOWED,
     OPEN,
     Experiment,
+    ExperimentDraft,
     Metrics,
     State,
     Stopping,
@@ -149,6 +151,33 @@ def test_the_digest_is_of_the_whole_design() -> None:
         replace(one, variants=one.variants[::-1]),
     ]
     assert len({one.digest, *(other.digest for other in changed)}) == 6
+
+
+# A stored design and its digest, as commit abf0628 wrote them.
+OLD = (
+    '{"key":"exp","endpoint":"credit","variants":[{"key":"control","version":"1","weight":0.5},'
+    '{"key":"challenger","version":"2","weight":0.5}],"metrics":{"goal":"brier","secondary":'
+    '["revenue"],"guardrails":["latency_ms"],"declared":[{"name":"revenue","direction":'
+    '"higher_is_better","source":"outcome","margin":0.05}]},"type":"ab","stopping":{"alpha":0.05,'
+    '"horizon":4000,"min_sample":100,"min_duration_s":0.0,"max_duration_s":null},'
+    '"hypothesis":"","unit":"unit"}'
+)
+OLD_DIGEST = "9d5335c061b40d2002f0b428de39fe82f07425beaa1970e10fb7c66401ed330d"
+
+
+def test_an_old_design_with_a_declared_metric_keeps_its_digest() -> None:
+    old = msgspec.json.decode(OLD, type=ExperimentDraft)
+    assert old.digest == OLD_DIGEST
+    again = msgspec.json.decode(msgspec.json.encode(old), type=ExperimentDraft)
+    assert again.digest == OLD_DIGEST
+
+
+@pytest.mark.parametrize("fields", [{"window_s": 60.0}, {"limits": (0.0, 1.0)}])
+def test_what_a_metric_declares_is_part_of_the_digest(fields: dict[str, Any]) -> None:
+    old = msgspec.json.decode(OLD, type=ExperimentDraft)
+    [revenue] = old.metrics.declared
+    metrics = replace(old.metrics, declared=(replace(revenue, **fields),))
+    assert replace(old, metrics=metrics).digest != OLD_DIGEST
 
 
 def test_variants_by_key() -> None:

@@ -108,7 +108,7 @@ def test_from_the_decision_to_production_and_back(serving: Wired) -> None:
     assert ending.before == {"state": "running", "champion": "1"}
     with serving.store.read() as unit:
         route = routing_table(unit).route("credit")
-    assert (route.champion, route.experiment) == ("2", None)
+    assert (route.champion, route.experiments) == ("2", ())
 
     assert serving.models.rollback("credit").version == "1"
     check = serving.audit.verify()

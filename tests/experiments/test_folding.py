@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,31 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import InvalidOutcome
 from palio.experiments.domain import Experiment, Metrics
-from palio.experiments.events import LogEntry, Outcome, OutcomeDraft, Prediction
+from palio.experiments.events import Exposure, LogEntry, Outcome, OutcomeDraft, Prediction
 from palio.experiments.folding import read_batch
-from palio.experiments.metrics import Direction, Metric
+from palio.experiments.metrics import Direction, Metric, Source
 from palio.experiments.statistics import MetricSums
 from palio.experiments.verification import recompute, verify_within
 from palio.ports import Store
 from palio.storage import schema
 from palio.storage.store import SqlStore, engine_for
 from palio.testing.memory import MemoryStore
-from palio.testing.records import design, prediction
+from palio.testing.records import design, exposure, prediction
 from palio.testing.wired import Wired
 
 METRICS = Metrics(
     "brier",
-    ("accuracy", "revenue"),
+    ("accuracy", "revenue", "visits"),
     ("latency_ms", "error"),
-    (Metric("revenue", Direction.HIGHER),),
+    (
+        Metric("revenue", Direction.HIGHER),
+        Metric("visits", Direction.HIGHER, window_s=3_600, limits=(-1, 1), winsorise=True),
+        Metric("brier", Direction.LOWER, Source.SCORING, window_s=3_600),
+    ),
+)
+SERVED = prediction("r").at
+WHEN = st.sampled_from([0, 1_800, 3_600, 3_601, 9_000]).map(
+    lambda seconds: SERVED + timedelta(seconds=seconds)
 )
 REQUESTS = st.sampled_from([f"r{number}" for number in range(8)])
 UNITS = st.sampled_from([f"u{number}" for number in range(4)])
@@ -47,21 +55,28 @@ LABELS = st.integers(0, 1)
 COUNTED = ("units", "requests", "errors", "labelled", "outcomes", "crossovers")
 
 
+def is_evidence(event: Prediction | Exposure) -> bool:
+    return event.experiment == "exp" and not getattr(event, "forced", False)
+
+
 def counted(entries: Sequence[LogEntry]) -> dict[str, Counter[str]]:
     """Count by variant, straight from the events and the words of `VariantCounts`."""
     served: dict[str, Prediction] = {}
     given: dict[str, str] = {}
     ids: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     labelled: set[str] = set()
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for event in (entry.event for entry in entries):
         if isinstance(event, Outcome):
             subject = ("request", event.request_id) if event.request_id else ("unit", event.unit)
             ids[subject[0], str(subject[1])].add(event.outcome_id)
             labelled |= {event.request_id or ""} if event.name == "label" else set()
-        elif event.experiment == "exp":
-            given.setdefault(event.unit, event.variant or "")
-            served.setdefault(event.request_id, event)
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        elif is_evidence(event):
+            first = given.setdefault(event.unit, event.variant or "")
+            if isinstance(event, Prediction):
+                served.setdefault(event.request_id, event)
+            else:
+                counts[event.variant] += Counter(crossovers=int(first != event.variant))
     for unit, variant in given.items():
         counts[variant] += Counter(units=1, outcomes=len(ids["unit", unit]))
     for name, one in served.items():
@@ -103,6 +118,7 @@ class Folding(RuleBasedStateMachine):
         rows=st.integers(1, 3),
         failed=st.integers(0, 4).map(lambda number: number == 0),
         experiment=st.sampled_from(["exp"] * 5 + ["other", None]),
+        forced=st.integers(0, 5).map(lambda number: number == 0),
         data=st.data(),
     )
     def predict(
@@ -114,6 +130,7 @@ class Folding(RuleBasedStateMachine):
         rows: int,
         failed: bool,
         experiment: str | None,
+        forced: bool,
         data: st.DataObject,
     ) -> None:
         variant = self.experiment.split().assign(unit)
@@ -130,9 +147,19 @@ class Folding(RuleBasedStateMachine):
             probabilities=None if failed else [[1 - share / 4, share / 4] for share in shares],
             latency_ms=data.draw(QUARTERS),
             error="boom" if failed else None,
+            forced=forced,
         )
         with self.wired.store.write() as unit_of_work:
             unit_of_work.log.append([made])
+
+    @rule(
+        unit=UNITS,
+        variant=st.sampled_from(["control", "challenger"]),
+        experiment=st.sampled_from(["exp"] * 3 + ["other"]),
+    )
+    def expose(self, unit: str, variant: str, experiment: str) -> None:
+        with self.wired.store.write() as unit_of_work:
+            unit_of_work.log.append([exposure(unit, variant=variant, experiment=experiment)])
 
     @rule(request=REQUESTS, value=LABELS | st.lists(LABELS, min_size=1, max_size=3))
     def label(self, request: str, value: Any) -> None:
@@ -148,6 +175,30 @@ class Folding(RuleBasedStateMachine):
     def earn_from_unit(self, unit: str, value: float, number: int | None) -> None:
         named = None if number is None else f"{unit}-sale{number}"
         self.send(OutcomeDraft(unit=unit, name="revenue", value=value, outcome_id=named))
+
+    @rule(request=REQUESTS, value=LABELS, at=WHEN)
+    def label_at(self, request: str, value: int, at: datetime) -> None:
+        self.send(OutcomeDraft(request_id=request, value=value, at=at))
+
+    @rule(name=REQUESTS | UNITS, value=QUARTERS, at=WHEN, number=st.integers(0, 1))
+    def visit(self, *, name: str, value: float, at: datetime, number: int) -> None:
+        subject = {"request_id" if name.startswith("r") else "unit": name}
+        named = f"{name}-visit{number}"
+        self.send(OutcomeDraft(name="visits", value=value, at=at, outcome_id=named, **subject))
+
+    @rule(
+        variant=st.sampled_from(["control", "challenger"]),
+        name=st.sampled_from(["visits", "stars"]),
+        value=QUARTERS | st.lists(QUARTERS, min_size=1, max_size=2),
+        number=st.integers(0, 1),
+    )
+    def tell(self, variant: str, name: str, value: Any, number: int) -> None:
+        named = f"{variant}-{name}{number}"
+        self.send(
+            OutcomeDraft(
+                experiment="exp", variant=variant, name=name, value=value, outcome_id=named
+            )
+        )
 
     @rule(request=REQUESTS)
     def mention_what_is_not_measured(self, request: str) -> None:

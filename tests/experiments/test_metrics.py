@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from palio.experiments.metrics import (
     Metric,
     Source,
     metric_named,
+    overdue,
     request_values,
 )
 from palio.testing.records import outcome, prediction
@@ -212,6 +215,40 @@ def test_a_declared_metric_must_exist_in_its_source(source: Source) -> None:
 def test_margins(margin: float) -> None:
     with pytest.raises(InvalidInput, match=r"must be in \[0, 1\)"):
         Metric("x", Direction.LOWER, margin=margin)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"window_s": 0.0}, "window_s of x must be seconds"),
+        ({"window_s": float("nan")}, "window_s of x must be seconds"),
+        ({"window_s": 1e10}, "window_s of x must be seconds"),
+        ({"limits": (1.0, 1.0)}, "limits of x must be two finite numbers"),
+        ({"limits": (2.0, 1.0)}, "limits of x"),
+        ({"limits": (0.0, float("inf"))}, "limits of x"),
+        ({"limits": (float("nan"), 1.0)}, "limits of x"),
+        ({"winsorise": True}, "winsorise needs them"),
+    ],
+)
+def test_windows_and_limits_that_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Metric("x", Direction.LOWER, **fields)
+
+
+def test_what_waits_for_no_outcome_has_neither_window_nor_limits() -> None:
+    with pytest.raises(InvalidInput, match="window_s of latency_ms"):
+        Metric("latency_ms", Direction.LOWER, Source.PREDICTION, window_s=1)
+    with pytest.raises(InvalidInput, match="limits of brier"):
+        Metric("brier", Direction.LOWER, Source.SCORING, limits=(0, 1))
+
+
+def test_a_label_after_the_window_gives_no_score() -> None:
+    served = prediction("r")
+    late = replace(label(1), at=served.at + timedelta(seconds=61))
+    windowed = Metric("brier", Direction.LOWER, Source.SCORING, window_s=60)
+    assert request_values(windowed, served, [late]) == []
+    assert len(request_values(windowed, served, [label(1)])) == 1
+    assert overdue([windowed], [late, label(1)], served.at) == 1
 
 
 def test_every_metric_has_its_rule() -> None:

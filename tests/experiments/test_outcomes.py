@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-from datetime import UTC, datetime
+from dataclasses import astuple, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from palio.errors import InvalidOutcome, TooLarge
+from palio.errors import InvalidOutcome, NotFound, TooLarge
+from palio.experiments.analysis import ReportedFigures
+from palio.experiments.domain import Metrics
 from palio.experiments.events import LONGEST_ID, Outcome, OutcomeDraft
+from palio.experiments.metrics import Direction, Metric
 from palio.storage.store import SqlStore
-from palio.testing.records import prediction
+from palio.testing.records import design, prediction
 from palio.testing.steps import in_threads
 from palio.testing.wired import Wired
 
@@ -35,8 +38,7 @@ def served(wired: Wired) -> Wired:
 
 def record(wired: Wired, *drafts: OutcomeDraft) -> tuple[int, ...]:
     """Return accepted, corrected, repeated, unknown."""
-    receipt: tuple[int, ...] = astuple(wired.outcomes.record(drafts))
-    return receipt
+    return astuple(wired.outcomes.record(drafts))[:4]
 
 
 def kept(wired: Wired) -> list[Outcome]:
@@ -184,3 +186,205 @@ def test_what_is_sent_at_once_is_kept_once(sql_store: SqlStore) -> None:
     in_threads([lambda _: receipts.append(record(wired, LABEL))] * 8)
     assert sorted(receipts) == [(0, 0, 1, 0)] * 7 + [(1, 0, 0, 1)]
     assert len(kept(wired)) == 1
+
+
+LIMITED = Metrics(
+    "brier",
+    ("score", "spent"),
+    declared=(
+        Metric("score", Direction.HIGHER, limits=(0, 10)),
+        Metric("spent", Direction.HIGHER, limits=(0, 10), winsorise=True),
+    ),
+)
+
+
+@pytest.fixture
+def running(wired: Wired) -> Wired:
+    """An experiment with limits, and a request of each variant."""
+    wired.serve("1", "2")
+    wired.run(design(metrics=LIMITED))
+    with wired.store.write() as unit:
+        for name, variant in (("a", "control"), ("b", "challenger")):
+            one = prediction(
+                name, unit=f"u-{name}", experiment="exp", epoch=1, variant=variant,
+                at=wired.clock.now,
+            )  # fmt: skip
+            unit.log.append([one])
+        unit.log.append([prediction("elsewhere")])
+    return wired
+
+
+def told(variant: str, value: Any, name: str = "score", **fields: Any) -> OutcomeDraft:
+    return OutcomeDraft(experiment="exp", variant=variant, value=value, name=name, **fields)
+
+
+@pytest.mark.parametrize("subject", [{"request_id": "a"}, {"request_id": "later"}, {"unit": "u"}])
+@pytest.mark.parametrize("value", [-0.1, 10.5, [1, 11]])
+def test_values_outside_the_limits_are_refused(
+    running: Wired, subject: dict[str, Any], value: Any
+) -> None:
+    with pytest.raises(InvalidOutcome, match=r"outcome 0: score must be in its limits \[0, 10\]"):
+        record(running, OutcomeDraft(name="score", value=value, **subject))
+    assert record(running, OutcomeDraft(name="score", value=10, **subject))[0] == 1
+    assert record(running, OutcomeDraft(name="spent", value=value, **subject))[0] == 1
+
+
+def test_limits_hold_in_their_experiment_only(running: Wired) -> None:
+    assert record(running, OutcomeDraft(request_id="elsewhere", name="score", value=99))[0] == 1
+
+
+def test_what_is_beyond_a_limit_counts_as_the_limit(running: Wired) -> None:
+    record(running, *(OutcomeDraft(request_id=n, name="spent", value=25) for n in ("a", "b")))
+    arms = running.experiments.analyze("exp").arms
+    assert [arm.metrics["spent"].mean for arm in arms] == [10, 10]
+
+
+def test_what_was_kept_before_the_limits_never_counts(wired: Wired) -> None:
+    """Nobody could refuse it: no experiment was running that declares the limits."""
+    assert record(wired, OutcomeDraft(request_id="a", name="score", value=99)) == (1, 0, 0, 1)
+    wired.serve("1", "2")
+    wired.run(design(metrics=LIMITED))
+    with wired.store.write() as unit:
+        unit.log.append([prediction("a", experiment="exp", epoch=1, variant="control")])
+    arm = wired.experiments.analyze("exp").arms[0]
+    assert (arm.outcomes, arm.metrics["score"].n) == (1, 0)
+    assert wired.experiments.verify("exp").differences == ()
+
+
+def test_all_revisions_are_told(served: Wired) -> None:
+    first = served.clock.now
+    record(served, LABEL)
+    served.clock.now += timedelta(hours=1)
+    record(served, OutcomeDraft(request_id="r", value=0))
+    found = served.outcomes.history("r/label")
+    assert [(one.revision, one.value, one.at) for one in found] == [
+        (1, 1, first),
+        (2, 0, first + timedelta(hours=1)),
+    ]
+    with pytest.raises(NotFound, match="no outcome has the id 'nothing'"):
+        served.outcomes.history("nothing")
+
+
+def test_after_the_end_outcomes_are_kept_and_called_late(running: Wired) -> None:
+    running.experiments.stop("exp", "enough")
+    before = running.experiments.record("exp")
+    drafts = [OutcomeDraft(request_id="a", value=1), OutcomeDraft(request_id="elsewhere", value=1)]
+    receipt = running.outcomes.record([*drafts, told("control", 3)])
+    assert (receipt.accepted, receipt.late) == (3, 2)
+    assert running.experiments.record("exp") == before
+    assert running.experiments.analyze("exp") == before.report
+
+
+def test_what_is_told_of_a_variant_is_kept_apart(running: Wired) -> None:
+    without = running.experiments.analyze("exp")
+    drafts = [
+        told("control", 4, outcome_id="x"),
+        told("control", [6, 8]),
+        told("challenger", True),
+    ]
+    assert record(running, *drafts) == (3, 0, 0, 0)
+    assert record(running, told("control", 1, outcome_id="x")) == (1, 1, 0, 0)
+    report = running.experiments.analyze("exp")
+    assert [arm.reported for arm in report.arms] == [
+        {"score": ReportedFigures(3, 5.0)},  # of 1, 6 and 8
+        {"score": ReportedFigures(1, 1.0)},
+    ]
+    assert [replace(arm, reported={}) for arm in report.arms] == list(without.arms)
+    assert report.decision == without.decision
+    assert running.experiments.verify("exp").differences == ()
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "message"),
+    [
+        (told("other", 1), "variant", "exp has no variant 'other'; it has control, challenger"),
+        (told("control", "yes", "label"), "value", "what a variant did as a whole is a number"),
+        (told("control", 11), "value", "score must be in its limits"),
+        (told("control", 1, unit="u"), "request_id", "give request_id or unit, not both"),
+        (
+            OutcomeDraft(experiment="nothing", variant="control", value=1, name="x"),
+            "experiment",
+            "the experiment 'nothing' is not known",
+        ),
+        (
+            OutcomeDraft(experiment="draft", variant="control", value=1, name="x"),
+            "experiment",
+            "the experiment 'draft' has not been started",
+        ),
+        (OutcomeDraft(experiment="exp", value=1), "variant", "give experiment and variant"),
+        (OutcomeDraft(variant="control", value=1), "experiment", "give experiment and variant"),
+    ],
+)
+def test_what_cannot_be_told_of_a_variant(
+    running: Wired, draft: OutcomeDraft, field: str, message: str
+) -> None:
+    running.experiments.draft(design("draft"))
+    with pytest.raises(InvalidOutcome) as caught:
+        record(running, draft)
+    assert message in str(caught.value)
+    assert caught.value.details["field"] == field
+
+
+def test_sums_that_were_tampered_with_are_found(running: Wired) -> None:
+    record(running, told("control", 4))
+    running.experiments.analyze("exp")
+    with running.store.write() as unit:
+        [row] = unit.reported_sums.find(experiment="exp")
+        unit.reported_sums.put_many([replace(row, total=5.0)])
+        [count] = unit.variant_counts.find(experiment="exp", variant="control")
+        unit.variant_counts.put_many([replace(count, overdue=1)])
+    assert running.experiments.verify("exp").differences == (
+        "epoch 1, control, overdue: folded (1, 0.0), recomputed None",
+        "reported, control, score: folded (1, 5.0), recomputed (1, 4.0)",
+    )
+
+
+def test_outcomes_after_their_window_do_not_count(wired: Wired) -> None:
+    """By the time of the prediction, or of the unit's first one; a correction is as old."""
+    wired.serve("1", "2")
+    visits = Metric("visits", Direction.HIGHER, window_s=60)
+    wired.run(design(metrics=Metrics("visits", declared=(visits,))))
+    start = wired.clock.now
+    served = [
+        prediction(name, unit="u", experiment="exp", epoch=1, variant="control", at=start + at)
+        for name, at in (("a", timedelta(0)), ("b", timedelta(seconds=90)))
+    ]
+    with wired.store.write() as unit:
+        unit.log.append(served)
+
+    def visit(seconds: int, value: float, **subject: Any) -> OutcomeDraft:
+        at = start + timedelta(seconds=seconds)
+        return OutcomeDraft(name="visits", value=value, at=at, **subject)
+
+    record(wired, visit(60, 1, request_id="a"), visit(150, 2, request_id="b"))
+    record(wired, visit(60, 3, unit="u", outcome_id="x"), visit(61, 50, unit="u"))
+    arm = wired.experiments.analyze("exp").arms[0]
+    assert (arm.metrics["visits"].mean, arm.outcomes, arm.overdue) == (2.0, 4, 1)  # of 1, 2, 3
+    record(wired, visit(999, 6, unit="u", outcome_id="x"))
+    arm = wired.experiments.analyze("exp").arms[0]
+    assert (arm.metrics["visits"].mean, arm.outcomes, arm.overdue) == (3.0, 4, 1)  # of 1, 2, 6
+    assert wired.experiments.verify("exp").differences == ()
+
+
+def test_databases_fold_and_verify_alike(sql_store: SqlStore) -> None:
+    """Windows, limits and what is told of variants, on SQLite and PostgreSQL."""
+    wired = Wired(sql_store)
+    wired.serve("1", "2")
+    spent = Metric("spent", Direction.HIGHER, limits=(0, 10), winsorise=True, window_s=60)
+    wired.run(design(metrics=Metrics("spent", declared=(spent,))))
+    start = wired.clock.now
+    one = prediction("a", unit="u", experiment="exp", epoch=1, variant="control", at=start)
+    with wired.store.write() as unit:
+        unit.log.append([one])
+    for seconds in (10, 70):
+        at = start + timedelta(seconds=seconds)
+        record(wired, OutcomeDraft(unit="u", name="spent", value=25, at=at))
+    record(wired, told("control", 4, "spent", outcome_id="x"))
+    wired.experiments.analyze("exp")
+    record(wired, told("control", 2, "spent", outcome_id="x"), told("control", 40, "spent"))
+    arm = wired.experiments.analyze("exp").arms[0]
+    assert (arm.metrics["spent"].n, arm.metrics["spent"].mean) == (1, 10)
+    assert (arm.outcomes, arm.overdue) == (2, 1)
+    assert arm.reported == {"spent": ReportedFigures(2, 6.0)}  # of 2, and of 40 at most 10
+    verified = wired.experiments.verify("exp")
+    assert (verified.differences, verified.compared) == ((), 3)

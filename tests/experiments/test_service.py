@@ -256,6 +256,8 @@ def test_a_paused_experiment_still_counts(serving: Wired) -> None:
     serve(serving, 300)
     serving.experiments.pause("exp")
     assert serving.experiments.analyze("exp").decision.kind is DecisionKind.SHIP
+    with pytest.raises(Conflict, match="challenger has won exp, not control"):
+        serving.experiments.ship("exp", variant="control")
     assert serving.experiments.ship("exp").winner == "challenger"
 
 

@@ -28,7 +28,7 @@ def receipt(answer: httpx.Response) -> tuple[int, int, int, int]:
     """Return accepted, corrected, repeated and unknown."""
     assert answer.status_code == 200, answer.text
     told = answer.json()
-    assert told.keys() == {"accepted", "corrected", "repeated", "unknown"}
+    assert told.keys() == {"accepted", "corrected", "repeated", "unknown", "late"}
     return told["accepted"], told["corrected"], told["repeated"], told["unknown"]
 
 

@@ -15,6 +15,7 @@ from tests.e2e import servers
 from tests.e2e.worlds import World, serve
 
 import palio
+from palio.experiments.audience import Condition
 from palio.experiments.events import LogEntry, Prediction
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.storage.store import SqlStore, engine_for
@@ -108,6 +109,66 @@ def test_a_version_by_name_stays_outside_of_experiments(world: World) -> None:
     refused = world.predict(version="v9")
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
     assert len(predictions(world)) == before + 2
+
+
+def test_attributes_decide_who_takes_part(world: World) -> None:
+    with world.opened() as opened:
+        opened.experiments.draft(
+            servers.design("e", audience=(Condition.parse("country in NL,BE"),))
+        )
+        opened.experiments.start("e")
+    said = {"attributes": {"country": "NL", "age": 41, "pro": True, "score": 0.5}}
+    assert eventually(lambda: world.predict(ROW, **said).json()["experiment"] == "e", within_s=1.5)
+    for outside in ({}, {"attributes": {}}, {"attributes": {"country": "FR"}}):
+        answer = world.predict(ROW, request_id="outside", **outside).json()
+        assert (answer["experiment"], answer["version"]) == (None, "v1")
+    kept = [one for one in predictions(world) if one.request_id == "outside"]
+    assert {(one.experiment, one.variant, one.epoch) for one in kept} == {(None, None, 0)}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"a": None}, "the body cannot be read"),
+        ({"a": ["b"]}, "the body cannot be read"),
+        ([], "the body cannot be read"),
+        ({"a": "b" * 257}, "attributes: a must have at most 256 characters"),
+        ({"a": 10**30}, "attributes: a must be a number of at most"),
+        ({str(number): 1 for number in range(65)}, "65 attributes were sent; send at most 64"),
+    ],
+)
+def test_attributes_that_are_refused(shared: World, attributes: object, says: str) -> None:
+    answer = shared.predict(ROW, attributes=attributes)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("by_header", [False, True])
+def test_a_variant_that_is_asked_for_answers_and_is_no_evidence(
+    world: World, *, by_header: bool
+) -> None:
+    asked = {} if by_header else {"variant": "challenger"}
+    headers = {"X-Palio-Variant": "challenger"} if by_header else {}
+
+    def ask(number: int) -> httpx.Response:
+        body = {"rows": [ROW], "unit": f"u{number}", "request_id": f"f{number}", **asked}
+        return world.http.post("/v1/predict/credit", json=body, headers=headers)
+
+    answer = ask(0)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert "of what runs on credit: no experiment" in answer.json()["detail"]
+    with world.opened() as opened:
+        opened.experiments.draft(servers.design("e"))
+        opened.experiments.start("e")
+    assert eventually(lambda: ask(1).status_code == 200, within_s=1.5)
+    for number in range(2, 12):
+        told = ask(number).json()
+        assert (told["variant"], told["version"], told["experiment"]) == ("challenger", "v2", "e")
+    assert all(one.forced and one.experiment == "e" for one in predictions(world))
+    with world.opened() as opened:
+        report = opened.experiments.analyze("e")
+        assert [(arm.units, arm.requests) for arm in report.arms] == [(0, 0), (0, 0)]
+        assert opened.experiments.verify("e").differences == ()
 
 
 def test_override_then_experiment_then_champion(world: World) -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from palio.cli import (
     access,
+    analyzing,
     artifacts,
     cards,
     comparing,
@@ -22,13 +23,16 @@ from palio.cli import (
     experiments,
     lifecycles,
     models,
+    off_policy,
     outcomes,
     planning,
+    records,
     registering,
     scoring,
     searching,
     serving,
     signing,
+    simulating,
     training,
 )
 from palio.cli.session import Shell
@@ -87,13 +91,15 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     app.add_typer(lifecycles.app, name="lifecycles")
     app.add_typer(artifacts.app, name="artifacts")
     app.add_typer(endpoints.app, name="endpoints")
-    app.add_typer(experiments.app, name="experiments")
+    app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")
     own: tuple[Callable[..., Any], ...] = (
+        analyzing.analyze,
         comparing.compare,
+        off_policy.off_policy,
         planning.plan,
         scoring.compare_scores,
         training.train,
@@ -102,6 +108,13 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     )
     for command in (*own, *commands):
         app.command()(command)
+    return app
+
+
+def _experiments() -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, help="Experiments, from the draft to the decision.")
+    for part in (experiments, records, simulating):
+        app.add_typer(part.app)
     return app
 
 

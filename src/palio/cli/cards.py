@@ -17,7 +17,7 @@ from palio.cli.output import AsJson, done, print_json
 from palio.cli.session import verbs, wiring
 from palio.errors import InvalidInput
 
-__all__ = ["app"]
+__all__ = ["app", "show_markdown", "write_files"]
 
 app = typer.Typer()
 
@@ -56,13 +56,13 @@ def card(
         files[markdown] = text.encode()
         files |= {markdown.parent / path: image for path, image in plots.items()}
     if files:
-        _write(files)
+        write_files(files)
         names = [str(path) for path in files]
         done(names, f"wrote {', '.join(names)}", as_json=as_json)
     elif as_json:
         print_json(text)
     else:
-        _show(text)
+        show_markdown(text)
 
 
 @app.command(context_settings=_OTHERS_TOO)
@@ -140,7 +140,7 @@ def _flat(plots: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"plots/{PurePosixPath(path).name}": image for path, image in plots.items()}
 
 
-def _write(files: Mapping[Path, bytes]) -> None:
+def write_files(files: Mapping[Path, bytes]) -> None:
     """Write files, or none if one of them is there already."""
     for path in files:
         if path.exists():
@@ -151,7 +151,8 @@ def _write(files: Mapping[Path, bytes]) -> None:
         write_new(path, content, "file")
 
 
-def _show(text: str) -> None:
+def show_markdown(text: str) -> None:
+    """Print Markdown for people, and as it is where no person reads it."""
     console = Console()
     if console.is_terminal:
         console.print(Markdown(text, hyperlinks=False))

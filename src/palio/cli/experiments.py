@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
 from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, Report
+from palio.experiments.assignment import Namespace
+from palio.experiments.audience import Condition
 from palio.experiments.domain import (
     Experiment,
     ExperimentDraft,
@@ -22,9 +22,9 @@ from palio.experiments.domain import (
     Variant,
 )
 
-__all__ = ["app"]
+__all__ = ["Key", "app"]
 
-app = typer.Typer(no_args_is_help=True, help="Experiments, from the draft to the decision.")
+app = typer.Typer()
 
 Key = Annotated[str, typer.Argument(help="Key of the experiment.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
@@ -47,6 +47,17 @@ def draft(
     min_sample: Annotated[int, typer.Option(help="Units per variant before shipping.")] = 1_000,
     min_duration_s: Annotated[float, typer.Option(help="Seconds before shipping.")] = 0.0,
     max_duration_s: Annotated[float | None, typer.Option(help="Seconds until it ends.")] = None,
+    coverage: Annotated[float, typer.Option(help="Share of units that take part.")] = 1.0,
+    holdout: Annotated[
+        float, typer.Option(help="Share of units that always gets the champion.")
+    ] = 0.0,
+    namespace: Annotated[
+        str | None, typer.Option(help="name:start-stop, slots of 10,000 that others leave alone.")
+    ] = None,
+    audience: Annotated[
+        list[str] | None,
+        typer.Option(help="Condition on the request's attributes, 'age >= 18'. Repeatable."),
+    ] = None,
     hypothesis: Annotated[str, typer.Option(help="What is expected, and why.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -69,6 +80,10 @@ def draft(
             max_duration_s=max_duration_s,
         ),
         hypothesis=hypothesis,
+        coverage=coverage,
+        holdout=holdout,
+        namespace=None if namespace is None else Namespace.parse(namespace),
+        audience=tuple(Condition.parse(text) for text in audience or ()),
     )
     made = verbs(ctx).experiments.draft(design)
     done(made, f"{made.key} is drafted; `palio experiments start {key}` runs it", as_json=as_json)
@@ -106,6 +121,10 @@ def show(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
             ("endpoint", found.endpoint),
             ("hypothesis", design.hypothesis),
             ("split", _split(found)),
+            ("coverage", f"{design.coverage:.0%}"),
+            ("holdout", f"{design.holdout:.0%}"),
+            ("namespace", design.namespace or ""),
+            ("audience", ", ".join(map(str, design.audience))),
             ("goal", design.metrics.goal),
             ("secondary", ", ".join(design.metrics.secondary)),
             ("guardrails", ", ".join(design.metrics.guardrails)),
@@ -173,12 +192,23 @@ def complete(ctx: typer.Context, key: Key, reason: Reason = "", as_json: AsJson 
 
 
 @app.command()
-def ship(ctx: typer.Context, key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Make the winner production, if there is one.
+def ship(
+    ctx: typer.Context,
+    key: Key,
+    reason: Reason = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Ship what the evidence does not say; needs --reason.")
+    ] = False,
+    variant: Annotated[
+        str | None, typer.Option(help="Which of several challengers is forced.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the winner production, if there is one; audited where it is forced.
 
     [dim]palio experiments ship credit-ab[/dim]
     """
-    made = verbs(ctx).experiments.ship(key, reason)
+    made = verbs(ctx).experiments.ship(key, reason, variant=variant, force=force)
     shipped = made.variant(made.winner).version if made.winner else ""
     done(made, f"{made.model}:{shipped} ({made.winner}) is production", as_json=as_json)
 
@@ -211,26 +241,6 @@ def verify(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def export(
-    ctx: typer.Context,
-    key: Key,
-    file: Annotated[Path, typer.Argument(help="JSON file to write.")],
-) -> None:
-    """Write the record an experiment ended with.
-
-    [dim]palio experiments export credit-ab record.json[/dim]
-    """
-    record = verbs(ctx).experiments.record(key)
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
-    except OSError as failed:
-        raise InvalidInput(
-            f"{file} cannot be written: {failed.strerror}; name another one", field="file"
-        ) from failed
-    typer.echo(f"{file} holds the record, digest {record.digest}")
-
-
 def _print_report(report: Report) -> None:
     typer.echo(f"{report.decision.kind}: {'; '.join(report.decision.reasons)}\n")
     arms = [
@@ -244,6 +254,21 @@ def _print_report(report: Report) -> None:
     ratio = "MISMATCH" if report.sample_ratio.mismatch else "as designed"
     p_value = f"{report.sample_ratio.p_value:.3g}"
     typer.echo(f"\n{share}split {ratio} (p {p_value}), events up to {report.watermark}")
+    _print_weaker(report)
+
+
+def _print_weaker(report: Report) -> None:
+    """Print what decides nothing: missing values, and what was told of variants as a whole."""
+    if report.label_share is not None and report.label_share.differs:
+        typer.echo(f"warning: {report.label_share.reason}")
+    for arm in report.arms:
+        if arm.overdue:
+            typer.echo(f"{arm.variant}: {arm.overdue} outcomes came after their window")
+        for name, told in arm.reported.items():
+            line = (
+                f"{name} reported for {arm.variant} as a whole: mean {told.mean:.4g} of {told.n}"
+            )
+            typer.echo(f"{line} (weaker evidence, decides nothing)")
 
 
 _ARM_COLUMNS = ("variant", "version", "weight", "units", "requests", "errors", "labelled")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from palio.charts.power import power_curve
 from palio.cli.comparing import Looks
+from palio.cli.drawing import check_chart, write_chart
 from palio.cli.output import AsJson, print_json
 from palio.cli.plans import Past, Planned, Timed, print_planned
 from palio.cli.tables import numbers, refusing, scan
@@ -35,6 +37,8 @@ _OPTIONS = {
     "power": "--power", "rate": "--rate", "mean": "--mean", "correlation": "--correlation",
     "traffic_share": "--traffic-share", "units_per_day": "--units-per-day",
 }  # fmt: skip
+
+_POINTS = 40  # of a curve
 
 
 def plan(
@@ -76,6 +80,9 @@ def plan(
     traffic_share: Annotated[
         float, typer.Option(help="Share of a history's units that will take part.")
     ] = 1.0,
+    chart: Annotated[
+        Path | None, typer.Option(help="Draw power against units: an .html, .png or .svg file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan an experiment: looked at as often as you like, and looked at once.
@@ -88,11 +95,16 @@ def plan(
 
     [dim]palio plan --rate 0.05 --units 20000[/dim]
 
+    Power against units as a chart:
+
+    [dim]palio plan --rate 0.05 --effect 0.005 --chart power.html[/dim]
+
     From the past, with the days that new users really take to come:
 
     [dim]palio plan --history orders.csv --unit user --time day --value revenue
     --relative 0.02[/dim]
     """
+    check_chart(chart)
     source = _one_of({"--rate": rate, "--mean": mean, "--history": history})
     _only_with("--mean", {"--sd": sd}, given=source == "--mean")
     columns = {"--unit": unit, "--time": time, "--value": value}
@@ -122,10 +134,39 @@ def plan(
             horizon=tell(ask(design)),
             fixed=tell(ask(replace(design, looks=1))),
         )
+        _draw(found, power, chart)
     if as_json:
         print_json(found)
     else:
         print_planned(found)
+
+
+def _draw(found: Planned, power: float, chart: Path | None) -> None:
+    """Draw the power for the planned effect, up to twice the planned units."""
+    if chart is None:
+        return
+    design = found.design
+    often = "as often as you like" if design.looks is None else f"{design.looks} times"
+    ways = {
+        "looked at once": (replace(design, looks=1), found.fixed),
+        f"looked at {often}": (design, found.horizon),
+    }
+    smaller = min(design.treatment_share, 1 - design.treatment_share)
+    most, least = 2 * max(one.units for _, one in ways.values()), ceil(2 / smaller)
+    sizes = sorted({max(least, round(most * at / _POINTS)) for at in range(1, _POINTS + 1)})
+    curves = {
+        name: [
+            (units, achieved_power(found.baseline, one.effect, units, design=way).power)
+            for units in sizes
+        ]
+        for name, (way, one) in ways.items()
+    }
+    planned = {name: (one.units, one.power) for name, (_, one) in ways.items()}
+    effects = dict.fromkeys(f"{one.effect:+.4g}" for _, one in ways.values())
+    drawn = power_curve(
+        curves, power=power, planned=planned, subtitle=f"to find an effect of {', '.join(effects)}"
+    )
+    write_chart(drawn, chart, title="Power")
 
 
 def _one_of(given: Mapping[str, object]) -> str:

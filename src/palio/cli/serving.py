@@ -10,6 +10,7 @@ import typer
 from palio.cli.output import AsJson, describe, print_json
 from palio.cli.session import opened, wiring
 from palio.errors import InvalidInput
+from palio.experiments.audience import Attributes, value_of
 
 __all__ = ["predict", "serve", "store"]
 
@@ -43,6 +44,12 @@ def predict(
     unit: Annotated[str | None, typer.Option(help="What is randomised, as a user's id.")] = None,
     request_id: Annotated[str | None, typer.Option(help="Name of the request.")] = None,
     version: Annotated[str | None, typer.Option(help="Ask for one version.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="name=value, known of the unit. Repeatable.")
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Try one variant of what runs here; no evidence.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask an endpoint.
@@ -51,7 +58,13 @@ def predict(
     """
     text = typer.get_text_stream("stdin").read() if rows == "-" else rows
     answer = opened(ctx).predict(
-        endpoint, _rows(text), unit=unit, request_id=request_id, version=version
+        endpoint,
+        _rows(text),
+        unit=unit,
+        request_id=request_id,
+        version=version,
+        attributes=_attributes(attribute) if attribute else None,
+        variant=variant,
     )
     if as_json:
         print_json(answer)
@@ -78,6 +91,18 @@ def upgrade(ctx: typer.Context) -> None:
     """
     shell = wiring(ctx)
     typer.echo(f"the store has schema {shell.wiring.upgrade(shell.store)}")
+
+
+def _attributes(said: list[str]) -> Attributes:
+    pairs = [one.partition("=") for one in said]
+    for (name, sign, _), one in zip(pairs, said, strict=True):
+        if not (name and sign):
+            raise InvalidInput(
+                f"--attribute {one!r} is not of the form name=value, as in country=NL",
+                field="attribute",
+                value=one,
+            )
+    return {name: value_of(value) for name, _, value in pairs}
 
 
 def _rows(text: str) -> list[Any]:

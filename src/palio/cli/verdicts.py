@@ -18,7 +18,17 @@ from palio.stats.multiplicity import Method
 from palio.stats.reporting.row import Better
 from palio.stats.reporting.table import SegmentRow
 
-__all__ = ["ADJUSTMENT", "NAMELESS", "Compared", "advice", "print_compared", "verdict"]
+__all__ = [
+    "ADJUSTMENT",
+    "NAMELESS",
+    "Compared",
+    "advice",
+    "amount",
+    "percent",
+    "print_compared",
+    "share",
+    "verdict",
+]
 
 ADJUSTMENT: Method = "holm"
 NAMELESS = "(missing)"
@@ -172,14 +182,14 @@ def _lines(compared: Compared) -> Iterator[tuple[str, ...]]:
     level = f"{100 * (1 - compared.looking.alpha):.4g} %"
     relatives = [row.relative for row in rows]
     yield "verdict", *(verdict(compared, row) for row in rows)
-    yield "control", *(_amount(row.control.mean) for row in rows)
-    yield "treatment", *(_amount(row.treatment.mean) for row in rows)
+    yield "control", *(amount(row.control.mean) for row in rows)
+    yield "treatment", *(amount(row.treatment.mean) for row in rows)
     yield (
         "effect, adjusted" if rows[0].unadjusted is not None else "effect",
-        *(_amount(row.comparison.effect, "+") for row in rows),
+        *(amount(row.comparison.effect, "+") for row in rows),
     )
     yield f"  {level}, at every look", *(_interval(row.comparison) for row in rows)
-    yield "relative effect", *(_percent(one.effect if one else None) for one in relatives)
+    yield "relative effect", *(percent(one.effect if one else None) for one in relatives)
     yield f"  {level}, at every look", *(_interval(one, share=True) for one in relatives)
     found = [row for row in rows if row.comparison.reason is None]
     yield (
@@ -191,24 +201,24 @@ def _lines(compared: Compared) -> Iterator[tuple[str, ...]]:
         yield name, *(_p(row.adjusted_p if row in found else None) for row in rows)
     yield f"{level}, at one look", *(_interval(row.fixed) for row in rows)
     yield "p, at one look (Welch)", *(_p(row.fixed.p_value if row.fixed else None) for row in rows)
-    yield "chance to be better", *(_share(row.chance_to_beat) for row in rows)
+    yield "chance to be better", *(share(row.chance_to_beat) for row in rows)
     yield "without covariates", *(_interval(row.unadjusted) for row in rows)
-    yield "removed by covariates", *(_share(row.variance_removed) for row in rows)
-    yield "planned information", *(_share(row.comparison.information_share) for row in rows)
+    yield "removed by covariates", *(share(row.variance_removed) for row in rows)
+    yield "planned information", *(share(row.comparison.information_share) for row in rows)
 
 
 def _print_segments(compared: Compared, row: SegmentRow) -> None:
     worst, differ = row.worst, row.heterogeneity
     typer.echo(
         f"{row.metric} by {compared.segment}, at one look: {compared.treatment} does worst in "
-        f"{worst.segment!r}, {_amount(worst.estimate.effect, '+')} "
+        f"{worst.segment!r}, {amount(worst.estimate.effect, '+')} "
         f"({_interval(worst.estimate)}, p {_p(worst.estimate.p_value)}, "
         f"allowing for {len(row.effects)} segments)"
     )
     word = "differ" if differ.p_value <= compared.looking.alpha else "are not shown to differ"
     typer.echo(
         f"  effects {word} between segments: Q {differ.q:.4g} on {differ.df} df, "
-        f"p {_p(differ.p_value)}, I² {_share(differ.i2)}"
+        f"p {_p(differ.p_value)}, I² {share(differ.i2)}"
     )
     if row.left_out:
         typer.echo(f"  left out, below {MIN_UNITS} units in an arm: {', '.join(row.left_out)}")
@@ -240,23 +250,26 @@ def _interval(found: Estimate | Comparison | None, *, share: bool = False) -> st
     if found is None or (found.lower, found.upper) == (-inf, inf):
         return ""
     low, high = (
-        _percent(bound) if share else _amount(bound, "+") for bound in (found.lower, found.upper)
+        percent(bound) if share else amount(bound, "+") for bound in (found.lower, found.upper)
     )
     if found.lower == -inf:
         return f"below {high}"
     return f"above {low}" if found.upper == inf else f"{low} to {high}"
 
 
-def _amount(value: float, sign: str = "") -> str:
+def amount(value: float, sign: str = "") -> str:
+    """Return a number with four digits, or with commas where it is large."""
     return f"{value:{sign},.0f}" if _LONG <= abs(value) < _LONGEST else f"{value:{sign}.4g}"
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:+.3g} %"
+def percent(value: float | None) -> str:
+    """Return a relative effect as percent with its sign."""
+    return "" if value is None else f"{100 * value:+.3g} %"
 
 
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
+def share(value: float | None) -> str:
+    """Return a share as percent with one digit."""
+    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _p(value: float | None) -> str:

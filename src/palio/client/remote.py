@@ -102,8 +102,9 @@ class Connection:
 
     def predict(self, request: PredictRequest) -> Answer:
         """Send rows to an endpoint."""
-        fields = {"rows": request.rows, "unit": request.unit}
+        fields: dict[str, object] = {"rows": request.rows, "unit": request.unit}
         fields |= {"request_id": request.request_id, "version": request.version}
+        fields |= {"attributes": request.attributes, "variant": request.variant}
         path = f"/v1/predict/{quote(request.endpoint, safe='')}"
         answer: Answer = self.call("POST", path, Answer, **_json(fields))
         return answer

@@ -13,6 +13,7 @@ import jinja2
 from palio.access.audit import AuditEntry
 from palio.charts.experiment import Traffic, interval_over_time, traffic_over_time
 from palio.charts.render import bundle_script, to_html
+from palio.charts.theme import Drawing
 from palio.dashboard.words import (
     effect_in_words,
     headline,
@@ -25,7 +26,7 @@ from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Direction
 from palio.registry.domain import Version
 
-__all__ = ["record_page"]
+__all__ = ["drawings_of", "record_page"]
 
 _TEMPLATE = Path(__file__).with_name("record.html")
 _SHORT_HASH = 12
@@ -79,8 +80,8 @@ def record_page(
         looks=looks,
         n_looks=len({look.at for look in looks}),
         bundle=bundle_script(),
-        charts=[_interval(experiment, looks, row.variant) for row in goals],
-        traffic=_traffic(looks),
+        charts=[to_html(_interval(experiment, looks, row.variant)) for row in goals],
+        traffic=to_html(_traffic(looks)),
         split=split_in_words(report.sample_ratio),
         versions=versions,
         figures=sorted({name for version in versions for name in version.metrics}),
@@ -118,24 +119,32 @@ def _main(report: Report, goals: Sequence[Contrast]) -> Contrast:
     return next((row for row in goals if row.variant == report.decision.variant), goals[0])
 
 
-def _interval(experiment: Experiment, looks: Sequence[Look], variant: str) -> str:
+def drawings_of(experiment: Experiment, looks: Sequence[Look]) -> dict[str, Drawing]:
+    """Return the charts of a record by name: the interval of each challenger, the traffic."""
+    intervals = {
+        f"interval-{one.key}": _interval(experiment, looks, one.key)
+        for one in experiment.challengers
+    }
+    return {**intervals, "traffic": _traffic(looks)}
+
+
+def _interval(experiment: Experiment, looks: Sequence[Look], variant: str) -> Drawing:
     goal = experiment.design.metrics.goal_metric.name
-    drawn = interval_over_time(
+    return interval_over_time(
         [asdict(look) for look in looks if look.variant == variant],
         effect=f"{goal}: {variant} less {experiment.control.key}",
         title=f"Effect on {goal} as evidence arrived",
         subtitle="Band: always-valid interval. Dashed: interval that is valid for one look only.",
     )
-    return to_html(drawn)
 
 
-def _traffic(looks: Sequence[Look]) -> str:
+def _traffic(looks: Sequence[Look]) -> Drawing:
     points = {
         (look.at, variant): Traffic(at=look.at, variant=variant, units=units)
         for look in looks
         for variant, units in look.counts.items()
     }
-    return to_html(traffic_over_time(list(points.values()), title="Units by variant"))
+    return traffic_over_time(list(points.values()), title="Units by variant")
 
 
 def _number(value: float | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from palio.bucketing import Split
-from palio.errors import NotFound
+from palio.errors import InvalidInput, NotFound
+from palio.experiments.assignment import Assigner
+from palio.experiments.audience import Attributes
 from palio.registry.signature import Label
 
 __all__ = ["Answer", "Choice", "Endpoint", "PredictRequest", "Route", "Table"]
@@ -39,6 +40,7 @@ class Choice:
     variant: str | None = None
     epoch: int = 0
     propensity: float = 1.0
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +55,20 @@ class Route:
         The version behind ``@champion``, if there is one.
     override
         The version that an operator has sent everything to, if any.
-    experiment, epoch, split, variants
-        The running experiment, if any: its key and epoch, its split, and the version of each
-        variant.
+    experiments
+        Those that run here; no unit is in two of them.
     """
 
     endpoint: str
     model: str
     champion: str | None = None
     override: str | None = None
-    experiment: str | None = None
-    epoch: int = 0
-    split: Split | None = None
-    variants: Mapping[str, str] = field(default_factory=dict)
+    experiments: tuple[Assigner, ...] = ()
 
-    def choose(self, unit: str, version: str | None = None) -> Choice:
-        """Choose in this order: the version asked for, the override, the experiment, champion.
+    def choose(
+        self, unit: str, version: str | None = None, attributes: Attributes | None = None
+    ) -> Choice:
+        """Choose in this order: the version asked for, the override, an experiment, champion.
 
         Raises
         ------
@@ -78,16 +78,17 @@ class Route:
         chosen = version or self.override
         if chosen is not None:
             return Choice(self.model, chosen)
-        if self.split is not None:
-            variant = self.split.assign(unit)
-            return Choice(
-                self.model,
-                self.variants[variant],
-                self.experiment,
-                variant,
-                self.epoch,
-                self.split.propensity(variant),
-            )
+        for one in self.experiments:
+            variant = one.assign(unit, attributes)
+            if variant is not None:
+                return Choice(
+                    self.model,
+                    one.versions[variant],
+                    one.experiment,
+                    variant,
+                    one.epoch,
+                    one.split.propensity(variant),
+                )
         if self.champion is None:
             raise NotFound(
                 f"{self.endpoint} has nothing to serve: {self.model} has no champion; "
@@ -97,10 +98,43 @@ class Route:
             )
         return Choice(self.model, self.champion)
 
+    def force(self, variant: str) -> Choice:
+        """Choose a variant that is asked for, to try it.
+
+        Parameters
+        ----------
+        variant
+            Its key, or ``experiment/variant`` where two experiments have a variant of that key.
+
+        Raises
+        ------
+        InvalidInput
+            If no experiment that runs here has it, or more than one.
+        """
+        found = [
+            Choice(self.model, version, one.experiment, key, one.epoch, forced=True)
+            for one in self.experiments
+            for key, version in one.versions.items()
+            if variant in (key, f"{one.experiment}/{key}")
+        ]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(
+            f"{one.experiment}/{key}" for one in self.experiments for key in one.versions
+        )
+        how = "the only one" if found else "one"
+        raise InvalidInput(
+            f"variant {variant!r} is not {how} of what runs on {self.endpoint}: "
+            f"{known or 'no experiment'}",
+            field="variant",
+            value=variant,
+        )
+
     @property
     def versions(self) -> Sequence[str]:
         """Every version that may be chosen without being named."""
-        chosen = [self.override, self.champion, *self.variants.values()]
+        given = [version for one in self.experiments for version in one.versions.values()]
+        chosen = [self.override, self.champion, *given]
         return sorted({version for version in chosen if version is not None})
 
 
@@ -130,7 +164,9 @@ class PredictRequest:
 
     ``rows`` are objects by feature name or arrays in feature order. Without a ``unit`` the
     ``request_id`` is the unit; without that one is made. ``version`` asks for one by name,
-    and keeps the request out of experiments.
+    and keeps the request out of experiments. ``attributes`` say more about the unit, for the
+    audience of experiments. ``variant`` asks for one of those that run here, to try it: it is
+    logged as ``forced`` and is no evidence.
     """
 
     endpoint: str
@@ -138,6 +174,8 @@ class PredictRequest:
     unit: str | None = None
     request_id: str | None = None
     version: str | None = None
+    attributes: Attributes | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

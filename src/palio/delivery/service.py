@@ -11,8 +11,8 @@ from palio.access.domain import Identity, Role, requires
 from palio.delivery.domain import Endpoint, Route, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import AlreadyExists, Conflict, NotFound
-from palio.experiments.domain import Experiment
-from palio.experiments.service import pause_within, running_on
+from palio.experiments.running import running_on
+from palio.experiments.service import pause_within
 from palio.ports import Clock, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, check_name
@@ -63,14 +63,13 @@ class Endpoints:
 
     @requires(Role.OPERATOR)
     def override(self, name: str, version: str, reason: str = "") -> Endpoint:
-        """Send everything to one version at once, and pause the experiment that runs here.
+        """Send everything to one version at once, and pause the experiments that run here.
 
         Both happen in one transaction; ``clear`` takes the override back, and resuming the
         experiment is a decision of its own.
         """
         with self.store.write() as unit:
             endpoint = _find(unit, name, lock=True)
-            running = running_on(unit, name)
             overridden = replace(endpoint, override=version)
             change = self._change(
                 "endpoint.override",
@@ -80,20 +79,20 @@ class Endpoints:
                 reason=reason,
             )
             unit.endpoints.put_many([overridden])
-            paused = None
-            if running is not None:
-                why = f"endpoint {name} overridden to {version}"
-                _, paused = pause_within(unit, running.key, replace(change, reason=why))
+            why = f"endpoint {name} overridden to {version}"
+            paused = [
+                pause_within(unit, running.key, replace(change, reason=why))[1]
+                for running in running_on(unit, name)
+            ]
             find_model(unit, endpoint.model, lock=True)  # after the experiment, as `ship` does
             find_version(unit, f"{endpoint.model}:{version}")
-            unit.audit.append(change)
-            if paused is not None:
-                unit.audit.append(paused)
+            for one in (change, *paused):
+                unit.audit.append(one)
         return overridden
 
     @requires(Role.OPERATOR)
     def clear(self, name: str, reason: str = "") -> Endpoint:
-        """Take the override back; the experiment, if it runs, and the champion serve again."""
+        """Take the override back; experiments, if they run, and the champion serve again."""
         with self.store.write() as unit:
             endpoint = _find(unit, name, lock=True)
             if endpoint.override is None:
@@ -120,32 +119,16 @@ class Endpoints:
 def routing_table(unit: DeliveryUnit) -> Table:
     """Return all routes as they stand, with the revision they were read at."""
     routes = [
-        _route(endpoint, _champion(unit, endpoint.model), running_on(unit, endpoint.name))
+        Route(
+            endpoint=endpoint.name,
+            model=endpoint.model,
+            champion=aliases.target(unit, endpoint.model, CHAMPION),
+            override=endpoint.override,
+            experiments=tuple(one.assigner() for one in running_on(unit, endpoint.name)),
+        )
         for endpoint in unit.endpoints.find()
     ]
     return Table(unit.audit.head(), {route.endpoint: route for route in routes})
-
-
-def _champion(unit: DeliveryUnit, model: str) -> str | None:
-    return aliases.target(unit, model, CHAMPION)
-
-
-def _route(endpoint: Endpoint, champion: str | None, running: Experiment | None) -> Route:
-    route = Route(
-        endpoint=endpoint.name,
-        model=endpoint.model,
-        champion=champion,
-        override=endpoint.override,
-    )
-    if running is None:
-        return route
-    return replace(
-        route,
-        experiment=running.key,
-        epoch=running.epoch,
-        split=running.split(),
-        variants={variant.key: variant.version for variant in running.design.variants},
-    )
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Endpoint:

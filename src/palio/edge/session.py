@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from palio.access.audit import AuditEntry
 from palio.delivery.domain import Answer
 from palio.edge.verbs import Verbs
+from palio.experiments.analysis import Look, Report
+from palio.experiments.audience import Attributes
+from palio.experiments.domain import Experiment
 from palio.registry.domain import Attestation, Version
 from palio.registry.signing.attestation import Verdict
 
-__all__ = ["Session", "Wiring"]
+__all__ = ["Session", "Told", "Wiring"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """All that the record of an experiment tells."""
+
+    experiment: Experiment
+    report: Report
+    looks: Sequence[Look]
+    audit: Sequence[AuditEntry]
+    versions: Sequence[Version]
 
 
 class Session(Protocol):
@@ -31,6 +47,8 @@ class Session(Protocol):
         unit: str | None = None,
         request_id: str | None = None,
         version: str | None = None,
+        attributes: Attributes | None = None,
+        variant: str | None = None,
     ) -> Answer:
         """Answer rows by the version that the endpoint's route chooses for the unit."""
         ...
@@ -95,6 +113,18 @@ class Wiring(Protocol):
 
     def card_page(self, card: str, plots: Mapping[str, bytes], *, title: str) -> str:
         """Return the card of a version as one file of HTML."""
+        ...
+
+    def record_page(self, told: Told) -> str:
+        """Return the record of an experiment as one file of HTML."""
+        ...
+
+    def record_markdown(self, told: Told) -> str:
+        """Return the record of an experiment as Markdown."""
+        ...
+
+    def record_charts(self, told: Told) -> Mapping[str, bytes]:
+        """Return its charts, PNG images by the path that the Markdown gives them."""
         ...
 
     def serve(self, settings: Any, *, on_ready: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from palio.experiments.domain import Experiment, Variant
 from palio.experiments.metrics import Metric
-from palio.experiments.statistics import MetricSums, VariantCounts
+from palio.experiments.statistics import MetricSums, ReportedSums, VariantCounts
 from palio.stats import Comparison, Estimate, Looking, Moments, report_row, sample_ratio
 
 __all__ = [
@@ -25,11 +25,13 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "FixedFigures",
+    "LabelShare",
     "Look",
     "MetricFigures",
     "MetricRole",
     "Record",
     "Report",
+    "ReportedFigures",
     "SampleRatio",
     "Statistics",
     "Verdict",
@@ -42,6 +44,7 @@ __all__ = [
 # A mismatch ends an experiment for good, and on a right split it is a false alarm: it gets a
 # budget of its own, far below that of the goal.
 _SAMPLE_RATIO_ALPHA = 0.001
+_LATER = ("overdue", "reported")  # fields that arms of old reports do not have
 _NEVER_DIFFERED = 100  # units per arm, all of one value, after which that is worth saying
 
 
@@ -81,9 +84,23 @@ class MetricFigures:
     sd: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReportedFigures:
+    """What was reported for a variant as a whole: values, and their mean.
+
+    The weaker evidence: nobody knows whose values they are, so they decide nothing.
+    """
+
+    n: int
+    mean: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A variant's counts and plain figures."""
+    """A variant's counts and plain figures.
+
+    ``overdue`` outcomes came after the window of a metric; ``reported`` is apart from the units.
+    """
 
     variant: str
     version: str
@@ -95,6 +112,8 @@ class Arm:
     outcomes: int
     crossovers: int
     metrics: Mapping[str, MetricFigures]
+    overdue: int = 0
+    reported: Mapping[str, ReportedFigures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +166,20 @@ class SampleRatio:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelShare:
+    """Whether units with a value of the goal are split as designed, as all units should be.
+
+    ``shares`` are the units with a value, by variant, of those that have it; ``differs`` where
+    the e-process of the sample ratio finds that some variant has more of them than its due.
+    """
+
+    p_value: float
+    differs: bool
+    shares: Mapping[str, float]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What should be done, for which challenger, and why."""
 
@@ -171,11 +204,20 @@ class Report:
     contrasts: tuple[Contrast, ...]
     sample_ratio: SampleRatio
     decision: Decision
+    label_share: LabelShare | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the report: what the audit log names."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 of the report: what the audit log names.
+
+        Fields that came later count only where they are used, so that digests stay as they were.
+        """
+        report = msgspec.to_builtins(self)
+        for part, later in ((report, ("label_share",)), *((a, _LATER) for a in report["arms"])):
+            for name in later:
+                if not part[name]:
+                    del part[name]
+        return hashlib.sha256(msgspec.json.encode(report, order="sorted")).hexdigest()
 
     def goal(self, variant: str) -> Contrast:
         """Return a challenger's contrast on the goal."""
@@ -234,6 +276,7 @@ class Statistics:
     watermark: int
     sums: Sequence[MetricSums]
     counts: Sequence[VariantCounts]
+    reported: Sequence[ReportedSums] = ()
 
     def moments(self, variant: str, metric: str) -> Moments:
         """Return a metric's moments in a variant over all epochs."""
@@ -261,6 +304,12 @@ class Statistics:
             outcomes=sum(row.outcomes for row in rows),
             crossovers=sum(row.crossovers for row in rows),
             metrics=figures,
+            overdue=sum(row.overdue for row in rows),
+            reported={
+                row.metric: ReportedFigures(row.n, row.total / row.n)
+                for row in self.reported
+                if row.variant == variant.key and row.n
+            },
         )
 
 

@@ -11,6 +11,7 @@ from palio.experiments.analysis import (
     Crossing,
     Decision,
     DecisionKind,
+    LabelShare,
     MetricRole,
     Report,
     SampleRatio,
@@ -20,6 +21,7 @@ from palio.experiments.analysis import (
     sample_ratio_of,
 )
 from palio.experiments.domain import Experiment, Type
+from palio.experiments.label_share import label_share_of
 
 __all__ = ["SAMPLE_RATIO", "crossings_in", "decide", "report_of"]
 
@@ -66,7 +68,8 @@ def report_of(
     crossed = {_place(crossing): crossing for crossing in known}
     fresh = [crossing for crossing in seen if _place(crossing) not in crossed]
     crossed |= {_place(crossing): crossing for crossing in fresh}
-    look = _Look(experiment, statistics, contrasts, ratio, crossed, now)
+    labels = label_share_of(experiment, statistics)
+    look = _Look(experiment, statistics, contrasts, ratio, crossed, now, labels)
     report = Report(
         experiment=experiment.key,
         at=now,
@@ -76,6 +79,7 @@ def report_of(
         contrasts=contrasts,
         sample_ratio=ratio,
         decision=decide(look),
+        label_share=labels,
     )
     return report, fresh
 
@@ -126,6 +130,7 @@ class _Look:
     ratio: SampleRatio
     crossed: Mapping[_Place, Crossing]
     now: datetime
+    labels: LabelShare | None
 
     @property
     def goal(self) -> str:
@@ -235,6 +240,8 @@ def _ship_reasons(look: _Look, best: Contrast) -> list[str]:
     if guardrails := look.experiment.design.metrics.guardrail_metrics:
         reasons.append(f"no harm shown on {', '.join(metric.name for metric in guardrails)}")
     reasons.append(f"{look.sample} units in the smallest variant, minimum reached")
+    if look.labels is not None and look.labels.differs:
+        reasons.append(f"warning: {look.labels.reason}")
     return reasons
 
 

@@ -12,7 +12,9 @@ import msgspec
 
 from palio.bucketing import Split
 from palio.errors import IllegalTransition, InvalidInput
-from palio.experiments.metrics import Metric, metric_named
+from palio.experiments.assignment import Assigner, Namespace, Part
+from palio.experiments.audience import Condition
+from palio.experiments.metrics import LATER, Metric, metric_named
 from palio.registry.domain import check_name
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 
+_MOST_CONDITIONS = 32
+_LATER = ("coverage", "holdout", "namespace", "audience")  # fields that old designs do not have
 _LEAST_ALPHA = 0.001  # the smallest level that a comparison is made for
 
 
@@ -156,6 +160,9 @@ class ExperimentDraft:
 
     The first variant is the control. ``unit`` says what is randomised (``user_id``), for the
     record; clients send its value.
+
+    ``coverage``, ``holdout``, ``namespace`` and ``audience`` say which units take part, as in
+    `Part`; all others get the champion and are no units of the experiment.
     """
 
     key: str
@@ -166,9 +173,14 @@ class ExperimentDraft:
     stopping: Stopping = field(default_factory=Stopping)
     hypothesis: str = ""
     unit: str = "unit"
+    coverage: float = 1.0
+    holdout: float = 0.0
+    namespace: Namespace | None = None
+    audience: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("experiment", self.key)
+        self._check_part()
         if len(self.variants) < 2:  # noqa: PLR2004
             raise InvalidInput(
                 f"{self.key} needs at least two variants, got {len(self.variants)}",
@@ -206,10 +218,40 @@ class ExperimentDraft:
                 value=self.stopping.alpha,
             )
 
+    def _check_part(self) -> None:
+        if not 0 < self.coverage <= 1:
+            raise _refused("coverage", self.coverage, "must be in (0, 1]")
+        if not 0 <= self.holdout < 1:
+            raise _refused("holdout", self.holdout, "must be in [0, 1)")
+        if self.namespace is not None:
+            check_name("namespace", self.namespace.name)
+        if len(self.audience) > _MOST_CONDITIONS:
+            why = f"takes at most {_MOST_CONDITIONS} conditions"
+            raise _refused("audience", len(self.audience), why)
+
+    @property
+    def part(self) -> Part:
+        """Which units take part."""
+        return Part(
+            coverage=self.coverage,
+            holdout=self.holdout,
+            namespace=self.namespace,
+            audience=self.audience,
+        )
+
     @property
     def digest(self) -> str:
-        """SHA-256 of the design: what is frozen when the experiment starts."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 of the design: what is frozen when the experiment starts.
+
+        Fields that came later count only where they are used, so that digests stay as they were.
+        """
+        fields = msgspec.to_builtins(self)
+        unused = {name for name in _LATER if not fields[name] or fields[name] == 1.0}
+        kept = {name: value for name, value in fields.items() if name not in unused}
+        for metric in fields["metrics"]["declared"]:
+            for name in [name for name in LATER if not metric[name]]:
+                del metric[name]
+        return hashlib.sha256(msgspec.json.encode(kept, order="sorted")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +306,17 @@ class Experiment:
         """Return the function from unit to variant."""
         return Split.of(salt=self.salt, weights=self.weights)
 
+    def assigner(self) -> Assigner:
+        """Return who takes part, and with which variant, as a function of the unit."""
+        return Assigner(
+            experiment=self.key,
+            epoch=self.epoch,
+            endpoint=self.endpoint,
+            split=self.split(),
+            versions={variant.key: variant.version for variant in self.design.variants},
+            part=self.design.part,
+        )
+
     def variant(self, key: str) -> Variant:
         """Return the variant under a key."""
         for variant in self.design.variants:
@@ -287,6 +340,10 @@ class Experiment:
                 target=target,
                 allowed=allowed,
             )
+
+
+def _refused(name: str, value: float, why: str) -> InvalidInput:
+    return InvalidInput(f"{name} {why}, got {value}", field=name, value=value)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from palio.errors import InvalidOutcome
+from palio.errors import InvalidInput, InvalidOutcome
 from palio.registry.signature import Label
 
 __all__ = [
     "LABEL",
     "LONGEST_ID",
     "Event",
+    "Exposure",
     "LogEntry",
     "Outcome",
     "OutcomeDraft",
@@ -21,6 +22,7 @@ __all__ = [
     "Value",
     "check_against",
     "check_draft",
+    "check_id",
     "refused",
 ]
 
@@ -28,6 +30,7 @@ LABEL = "label"
 LONGEST_ID = 256  # characters of a request_id, unit or outcome_id: they are keys of indexes
 _LARGEST = 1e60  # squares of squares of it are still numbers
 Value = Label | list[Label]
+Subject = tuple[str | None, str | None, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,8 @@ class Prediction:
 
     ``values`` has one entry per row; ``probabilities`` one list per row, in the order of
     ``classes``. ``propensity`` is the chance with which the unit was given this variant.
-    ``error`` says why the model gave no answer; then ``values`` is empty.
+    ``error`` says why the model gave no answer; then ``values`` is empty. ``forced`` says that
+    the request asked for its variant, to try it; then it is no part of the experiment.
     """
 
     request_id: str
@@ -55,13 +59,43 @@ class Prediction:
     latency_ms: float
     error: str | None = None
     runtime: str = ""
+    forced: bool = False
+
+    def counts_for(self, experiment: str) -> bool:
+        """Tell whether it is evidence in an experiment."""
+        return self.experiment == experiment and not self.forced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """A unit was given a variant by those who serve elsewhere; otherwise as in `Prediction`."""
+
+    unit: str
+    at: datetime
+    endpoint: str
+    model: str
+    version: str
+    experiment: str
+    variant: str
+    epoch: int
+    propensity: float
+
+    @property
+    def request_id(self) -> None:
+        """None: an exposure belongs to no request."""
+        return
+
+    def counts_for(self, experiment: str) -> bool:
+        """Tell whether it is evidence in an experiment."""
+        return self.experiment == experiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeDraft:
     """What became known later about a request or a unit, as a client sends it.
 
-    Exactly one of ``request_id`` and ``unit`` is given. ``value`` is a number, or for the
+    It is about a request (``request_id``), a unit, or, the weakest evidence, a ``variant`` of an
+    ``experiment`` as a whole: exactly one of them. ``value`` is a number, or for the
     ``label`` of a request one of the version's classes; a list, when the request had several
     rows. ``outcome_id`` makes repeats harmless; without it a request has one outcome of a name.
     """
@@ -72,6 +106,13 @@ class OutcomeDraft:
     unit: str | None = None
     outcome_id: str | None = None
     at: datetime | None = None
+    experiment: str | None = None
+    variant: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return (self.request_id, self.unit, self.experiment, self.variant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +126,16 @@ class Outcome:
     at: datetime
     request_id: str | None = None
     unit: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return (self.request_id, self.unit, self.experiment, self.variant)
 
 
-Event = Prediction | Outcome
+Event = Prediction | Exposure | Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +151,21 @@ class Receipt:
     """What became of outcomes that were sent.
 
     ``accepted`` are new in the log, ``corrected`` of them replace an earlier value; ``repeated``
-    were there already; ``unknown`` of the accepted wait for a prediction that has not arrived.
+    were there already; ``unknown`` of the accepted wait for a prediction that has not arrived;
+    ``late`` of them are about a request or a variant of an experiment that had ended.
     """
 
     accepted: int
     corrected: int
     repeated: int
     unknown: int
+    late: int = 0
 
 
 def check_draft(number: int, draft: OutcomeDraft) -> None:
     """Raise ``InvalidOutcome`` when an outcome cannot be kept, naming its place and field."""
-    if (draft.request_id is None) == (draft.unit is None):
-        raise refused(number, "request_id", draft.request_id, "give request_id or unit, not both")
-    for field in ("request_id", "unit", "name", "outcome_id"):
+    _check_subject(number, draft)
+    for field in ("request_id", "unit", "experiment", "variant", "name", "outcome_id"):
         _check_id(number, field, getattr(draft, field))
     values = draft.value if isinstance(draft.value, list) else [draft.value]
     if not values:
@@ -125,6 +174,17 @@ def check_draft(number: int, draft: OutcomeDraft) -> None:
         _check_value(number, draft.name, value)
     if draft.at is not None and draft.at.tzinfo is None:
         raise refused(number, "at", str(draft.at), "the time has no zone; end it with Z")
+
+
+def _check_subject(number: int, draft: OutcomeDraft) -> None:
+    if (draft.experiment is None) != (draft.variant is None):
+        field = "variant" if draft.variant is None else "experiment"
+        raise refused(number, field, None, "give experiment and variant together")
+    if (draft.request_id, draft.unit, draft.variant).count(None) != 2:  # noqa: PLR2004
+        why = "give request_id or unit, not both, or else experiment and variant"
+        raise refused(number, "request_id", draft.request_id, why)
+    if draft.variant is not None and isinstance(draft.value, str):
+        raise refused(number, "value", draft.value, "what a variant did as a whole is a number")
 
 
 def _check_id(number: int, field: str, text: str | None) -> None:
@@ -150,6 +210,19 @@ def _check_value(number: int, name: str, value: object) -> None:
         raise refused(
             number, "value", value, f"{name} must be a number; only {LABEL} may be a text"
         )
+
+
+def check_id(name: str, value: str) -> None:
+    """Raise ``InvalidInput`` when a text cannot be the id of a request or unit."""
+    if not 0 < len(value) <= LONGEST_ID:
+        why = f"must have 1 to {LONGEST_ID} characters, got {len(value)}"
+    elif "\0" in value:
+        why = "has a NUL, which no store can keep"
+    elif any("\ud800" <= letter <= "\udfff" for letter in value):
+        why = "has half of a surrogate pair, which is no character"
+    else:
+        return
+    raise InvalidInput(f"{name} {why}", field=name, value=value[:LONGEST_ID])
 
 
 def check_against(number: int, draft: OutcomeDraft, prediction: Prediction) -> None:

@@ -12,14 +12,27 @@ standing where the batch began, is the lease.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from palio.experiments.domain import Experiment
-from palio.experiments.events import LABEL, LogEntry, Outcome, Prediction
-from palio.experiments.metrics import Metric, Source, outcome_values, request_values
+from palio.experiments.events import LABEL, Exposure, LogEntry, Outcome, Prediction
+from palio.experiments.metrics import (
+    Metric,
+    Source,
+    outcome_values,
+    overdue,
+    reported_values,
+    request_values,
+)
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.experiments.statistics import (
+    Cursor,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
 
 __all__ = ["Batch", "in_force", "read_batch"]
 
@@ -34,6 +47,19 @@ class _Change:
     off: float = 0.0
     on_n: int = 0
     on: float = 0.0
+
+    def take(self, values: Sequence[float], sign: int) -> None:
+        """Add values, or take them off."""
+        if sign > 0:
+            self.on_n, self.on = self.on_n + len(values), self.on + sum(values)
+        else:
+            self.off_n, self.off = self.off_n + len(values), self.off + sum(values)
+
+    def after(self, n: int, total: float) -> tuple[int, float]:
+        """Return how many values there are after it, and their sum."""
+        left = n - self.off_n
+        rest = total - self.off if left else 0.0  # where nothing is left, no rounding is
+        return left + self.on_n, rest + self.on
 
 
 Totals = dict[str, _Change]
@@ -64,14 +90,19 @@ def read_batch(unit: ExperimentUnit, experiment: Experiment, *, limit: int) -> B
     batch.admit(unit)
     batch.add_requests(unit)
     batch.add_unit_outcomes(unit)
+    batch.add_reported(unit)
     return batch
 
 
 def in_force(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Return the last revision of each outcome, in the order in which they first arrived."""
+    """Return the last revision of each outcome, in the order in which they first arrived.
+
+    Each has the time of its first revision: a correction is as old as what it corrects.
+    """
     latest: dict[str, Outcome] = {}
     for outcome in outcomes:
-        latest[outcome.outcome_id] = outcome
+        first = latest.get(outcome.outcome_id)
+        latest[outcome.outcome_id] = replace(outcome, at=first.at) if first else outcome
     return list(latest.values())
 
 
@@ -83,6 +114,7 @@ class _Counts:
     labelled: int = 0
     outcomes: int = 0
     crossovers: int = 0
+    overdue: int = 0
 
 
 @dataclass(slots=True)
@@ -99,6 +131,9 @@ class Batch:
     counts: defaultdict[tuple[int, str], _Counts] = field(
         default_factory=lambda: defaultdict(_Counts)
     )
+    reported: defaultdict[tuple[str, str], _Change] = field(
+        default_factory=lambda: defaultdict(_Change)
+    )
 
     @property
     def end(self) -> int:
@@ -106,13 +141,13 @@ class Batch:
         return self.entries[-1].seq
 
     @property
-    def own(self) -> list[Prediction]:
-        """The batch's predictions that belong to this experiment."""
+    def own(self) -> list[Prediction | Exposure]:
+        """What of the batch gave units of this experiment their variant."""
         return [
             entry.event
             for entry in self.entries
-            if isinstance(entry.event, Prediction)
-            and entry.event.experiment == self.experiment.key
+            if isinstance(entry.event, Prediction | Exposure)
+            and entry.event.counts_for(self.experiment.key)
         ]
 
     def admit(self, unit: ExperimentUnit) -> None:
@@ -125,21 +160,26 @@ class Batch:
         ]
         known = unit.unit_values.get_many(keys)
         self.rows = {(row.epoch, row.unit): row for row in known.values()}
-        for prediction in self.own:
-            self._admit_one(prediction)
+        for given in self.own:
+            self._admit_one(given)
+            if isinstance(given, Exposure):
+                before = self.rows[given.epoch, given.unit].variant
+                crossed = before != given.variant
+                self.counts[given.epoch, given.variant].crossovers += crossed
 
-    def _admit_one(self, prediction: Prediction) -> None:
-        key = (prediction.epoch, prediction.unit)
-        if key in self.rows or prediction.variant is None:
+    def _admit_one(self, given: Prediction | Exposure) -> None:
+        key = (given.epoch, given.unit)
+        if key in self.rows or given.variant is None:
             return
         self.rows[key] = UnitValues(
             experiment=self.experiment.key,
-            epoch=prediction.epoch,
-            unit=prediction.unit,
-            variant=prediction.variant,
+            epoch=given.epoch,
+            unit=given.unit,
+            variant=given.variant,
+            first_at=given.at,
         )
         self.fresh.add(key)
-        self.counts[prediction.epoch, prediction.variant].units += 1
+        self.counts[given.epoch, given.variant].units += 1
 
     def add_requests(self, unit: ExperimentUnit) -> None:
         """Add what the touched requests contribute now, less what they did before."""
@@ -161,7 +201,7 @@ class Batch:
             (self.experiment.key, entry.event.epoch, entry.event.unit)
             for entry in history
             if isinstance(entry.event, Prediction)
-            and entry.event.experiment == self.experiment.key
+            and entry.event.counts_for(self.experiment.key)
             and (entry.event.epoch, entry.event.unit) not in self.rows
         }
         for row in unit.unit_values.get_many(missing).values():
@@ -183,6 +223,8 @@ class Batch:
         after = in_force(_outcomes(request))
         before = [] if is_new else in_force(_outcomes(request, up_to=self.cursor))
         counts.outcomes += len(after) - len(before)
+        counts.overdue += overdue(self.metrics, after, prediction.at)
+        counts.overdue -= overdue(self.metrics, before, prediction.at)
         counts.labelled += _labelled(after) - _labelled(before)
         for metric in self.metrics:
             self._add(key, metric.name, request_values(metric, prediction, after), 1)
@@ -191,7 +233,7 @@ class Batch:
 
     def _is_own(self, entry: LogEntry) -> bool:
         event = entry.event
-        return isinstance(event, Prediction) and event.experiment == self.experiment.key
+        return isinstance(event, Prediction) and event.counts_for(self.experiment.key)
 
     def add_unit_outcomes(self, unit: ExperimentUnit) -> None:
         """Add what units as a whole were reported to have done."""
@@ -218,18 +260,33 @@ class Batch:
         after = in_force(_outcomes(entries))
         seen = key not in self.fresh
         before = in_force(_outcomes(entries, up_to=self.cursor)) if seen else []
-        self.counts[key[0], self.rows[key].variant].outcomes += len(after) - len(before)
+        row = self.rows[key]
+        counts = self.counts[key[0], row.variant]
+        counts.outcomes += len(after) - len(before)
+        counts.overdue += overdue(metrics, after, row.first_at)
+        counts.overdue -= overdue(metrics, before, row.first_at)
         for metric in metrics:
-            self._add(key, metric.name, outcome_values(metric, after), 1)
-            self._add(key, metric.name, outcome_values(metric, before), -1)
+            for known, sign in ((after, 1), (before, -1)):
+                found = outcome_values(metric, known, since=row.first_at)
+                self._add(key, metric.name, found, sign)
+
+    def add_reported(self, unit: ExperimentUnit) -> None:
+        """Add what was reported for variants as a whole, apart from all units."""
+        ids = {
+            entry.event.outcome_id: None
+            for entry in self.entries
+            if isinstance(entry.event, Outcome) and entry.event.experiment == self.experiment.key
+        }
+        history = unit.log.of_outcomes(ids, up_to=self.end) if ids else []
+        for up_to, sign in ((self.end, 1), (self.cursor, -1)):
+            for outcome in in_force(_outcomes(history, up_to=up_to)):
+                place = (outcome.variant or "", outcome.name)
+                values = reported_values(self.metrics, outcome)
+                self.reported[place].take(values, sign)
 
     def _add(self, key: UnitKey, metric: str, values: Sequence[float], sign: int) -> None:
         if values:
-            change = self.totals[key].setdefault(metric, _Change())
-            if sign > 0:
-                change.on_n, change.on = change.on_n + len(values), change.on + sum(values)
-            else:
-                change.off_n, change.off = change.off_n + len(values), change.off + sum(values)
+            self.totals[key].setdefault(metric, _Change()).take(values, sign)
 
     def write(self, unit: ExperimentUnit) -> bool:
         """Write rows, sums, counts and the cursor, all or nothing.
@@ -248,6 +305,7 @@ class Batch:
         unit.unit_values.put_many(written.values())
         unit.metric_sums.put_many(sums)
         unit.variant_counts.put_many(self._counts(unit))
+        unit.reported_sums.put_many(self._reported(unit))
         unit.cursors.put_many([Cursor(self.experiment.key, self.end)])
         return True
 
@@ -263,6 +321,15 @@ class Batch:
                 sums[place] = _moved(sums.get(place), now, metric, self.rows[key].value(metric))
                 touched.add(place)
         return [sums[place] for place in touched]
+
+    def _reported(self, unit: ExperimentUnit) -> Iterator[ReportedSums]:
+        for (variant, metric), change in self.reported.items():
+            place = (self.experiment.key, variant, metric)
+            row = unit.reported_sums.get(*place)
+            n, total = change.after(*(0, 0.0) if row is None else (row.n, row.total))
+            yield ReportedSums(
+                experiment=place[0], variant=variant, metric=metric, n=n, total=total
+            )
 
     def _counts(self, unit: ExperimentUnit) -> list[VariantCounts]:
         stored = unit.variant_counts.find(experiment=self.experiment.key)
@@ -292,10 +359,7 @@ def _labelled(outcomes: Iterable[Outcome]) -> bool:
 def _plus(row: UnitValues, totals: Totals) -> UnitValues:
     values = dict(row.values)
     for metric, change in totals.items():
-        n, total = values.get(metric, (0, 0.0))
-        left = n - change.off_n
-        rest = total - change.off if left else 0.0  # where nothing is left, no rounding is
-        values[metric] = (left + change.on_n, rest + change.on)
+        values[metric] = change.after(*values.get(metric, (0, 0.0)))
     return replace(row, values=values)
 
 
@@ -332,4 +396,5 @@ def _counted(row: VariantCounts, counts: _Counts) -> VariantCounts:
         labelled=row.labelled + counts.labelled,
         outcomes=row.outcomes + counts.outcomes,
         crossovers=row.crossovers + counts.crossovers,
+        overdue=row.overdue + counts.overdue,
     )

@@ -6,6 +6,7 @@ import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from palio.errors import InvalidInput
@@ -14,15 +15,21 @@ from palio.registry.signature import Label
 
 __all__ = [
     "BUILTIN",
+    "LATER",
     "Direction",
     "Metric",
     "Source",
     "metric_named",
     "outcome_values",
+    "overdue",
+    "reported_values",
     "request_values",
 ]
 
+LATER = ("window_s", "limits", "winsorise")
+"""Fields that metrics declared before did not have: where unused, no part of a design's digest."""
 _LARGEST = 1e120  # scores beyond cannot be summed and squared; the square of an outcome can
+_LONGEST_S = 1e9  # a window of thirty years
 _TINY = 1e-15  # probabilities are kept this far from 0 under the logarithm
 
 
@@ -58,12 +65,20 @@ class Metric:
 
     ``margin`` is how much worse, relative to the control's mean, a guardrail may be
     before it counts as harmed; in [0, 1).
+
+    An outcome that became known more than ``window_s`` seconds after its prediction, or after
+    its unit was first given a variant, is kept and does not count; a correction is as old as what
+    it corrects. Values of outcomes outside ``limits`` (low, high) are refused where they are sent
+    and never count; with ``winsorise`` they are taken, and count as the limit itself.
     """
 
     name: str
     direction: Direction
     source: Source = Source.OUTCOME
     margin: float = 0.0
+    window_s: float | None = None
+    limits: tuple[float, float] | None = None
+    winsorise: bool = False
 
     def __post_init__(self) -> None:
         known = _KNOWN.get(self.source)
@@ -79,6 +94,52 @@ class Metric:
                 field="margin",
                 value=self.margin,
             )
+        self._check_window()
+        self._check_limits()
+
+    def _check_window(self) -> None:
+        if self.window_s is None:
+            return
+        if self.source is Source.PREDICTION or not 0 < self.window_s <= _LONGEST_S:
+            raise InvalidInput(
+                f"window_s of {self.name} must be seconds in (0, {_LONGEST_S:g}] and of a metric "
+                f"that waits for outcomes, got {self.window_s} of {self.source}",
+                field="window_s",
+                value=self.window_s,
+            )
+
+    def _check_limits(self) -> None:
+        low, high = self.limits or (0.0, 1.0)
+        given = self.limits is not None
+        fits = self.source is Source.OUTCOME if given else not self.winsorise
+        if not (fits and -_LARGEST <= low < high <= _LARGEST):
+            raise InvalidInput(
+                f"limits of {self.name} must be two finite numbers, the lower first, of a metric "
+                f"whose source is outcome (winsorise needs them), got {self.limits}",
+                field="limits",
+                value=self.limits,
+            )
+
+    def waits_for(self, outcome: str) -> bool:
+        """Tell whether outcomes of a name give it values."""
+        name = {Source.OUTCOME: self.name, Source.SCORING: LABEL}.get(self.source)
+        return outcome == name
+
+    def outside(self, value: float) -> bool:
+        """Tell whether a value is outside the limits."""
+        return self.limits is not None and not self.limits[0] <= value <= self.limits[1]
+
+    def in_time(self, outcome: Outcome, since: datetime | None) -> bool:
+        """Tell whether an outcome became known within the window that began at ``since``."""
+        if self.window_s is None or since is None:
+            return True
+        return (outcome.at - since).total_seconds() <= self.window_s
+
+    def limited(self, value: float) -> float | None:
+        """Return a value as it counts: ``None`` where it does not."""
+        if self.limits is None or not self.outside(value):
+            return value
+        return min(max(value, self.limits[0]), self.limits[1]) if self.winsorise else None
 
 
 BUILTIN: Mapping[str, Metric] = {
@@ -145,22 +206,58 @@ def request_values(
         case Source.PREDICTION:
             return [_PREDICTION_FIELDS[metric.name](prediction)]
         case Source.OUTCOME:
-            return outcome_values(metric, outcomes)
+            return outcome_values(metric, outcomes, since=prediction.at)
         case Source.SCORING:
-            labels = [outcome for outcome in outcomes if outcome.name == LABEL]
+            labels = [
+                outcome
+                for outcome in outcomes
+                if outcome.name == LABEL and metric.in_time(outcome, prediction.at)
+            ]
             return _score(metric.name, prediction, labels[-1]) if labels else []
     assert_never(metric.source)
 
 
-def outcome_values(metric: Metric, outcomes: Iterable[Outcome]) -> list[float]:
-    """Return the values of the outcomes that bear the metric's name."""
-    return [
-        float(value)
+def outcome_values(
+    metric: Metric, outcomes: Iterable[Outcome], *, since: datetime | None = None
+) -> list[float]:
+    """Return the values of the outcomes that bear the metric's name, as they count.
+
+    Parameters
+    ----------
+    metric
+        What is measured.
+    outcomes
+        Those in force.
+    since
+        When the metric's window began.
+    """
+    values = [
+        metric.limited(float(value))
         for outcome in outcomes
-        if outcome.name == metric.name
+        if outcome.name == metric.name and metric.in_time(outcome, since)
         for value in (outcome.value if isinstance(outcome.value, list) else [outcome.value])
         if not isinstance(value, str)
     ]
+    return [value for value in values if value is not None]
+
+
+def reported_values(metrics: Iterable[Metric], outcome: Outcome) -> list[float]:
+    """Return the values that were reported for a variant as a whole, as they count.
+
+    The name need not be that of a metric; where it is, its limits hold.
+    """
+    known = {metric.name: metric for metric in metrics if metric.source is Source.OUTCOME}
+    plain = Metric(outcome.name, Direction.HIGHER)
+    return outcome_values(known.get(outcome.name, plain), [outcome])
+
+
+def overdue(metrics: Iterable[Metric], outcomes: Iterable[Outcome], since: datetime | None) -> int:
+    """Count the outcomes that came too late for some metric that waits for them."""
+    windows = [metric for metric in metrics if metric.window_s is not None]
+    return sum(
+        any(one.waits_for(outcome.name) and not one.in_time(outcome, since) for one in windows)
+        for outcome in (outcomes if windows else ())
+    )
 
 
 def _score(name: str, prediction: Prediction, label: Outcome) -> list[float]:

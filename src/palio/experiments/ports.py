@@ -8,7 +8,13 @@ from typing import Protocol
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
-from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.experiments.statistics import (
+    Cursor,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
 from palio.ports import Collection
 from palio.registry.ports import RegistryUnit
 
@@ -42,6 +48,12 @@ class EventLog(Protocol):
 
     def of_units(self, units: Iterable[str], *, up_to: int | None = None) -> Sequence[LogEntry]:
         """Return the outcomes that were sent for units as a whole, in order."""
+        ...
+
+    def of_outcomes(
+        self, outcome_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return all revisions of outcomes, in order."""
         ...
 
     def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
@@ -86,6 +98,11 @@ class ExperimentUnit(RegistryUnit, Protocol):
         ...
 
     @property
+    def reported_sums(self) -> Collection[ReportedSums]:
+        """What was reported for variants, under (experiment, variant, metric)."""
+        ...
+
+    @property
     def crossings(self) -> Collection[Crossing]:
         """First crossings under (experiment, metric, variant, verdict)."""
         ...
@@ -105,4 +122,8 @@ class ExperimentUnit(RegistryUnit, Protocol):
 
         With ``lock`` no other unit can start an experiment there before this one ends.
         """
+        ...
+
+    def override_of(self, endpoint: str) -> str | None:
+        """Return the version that an operator has sent an endpoint's traffic to, if any."""
         ...

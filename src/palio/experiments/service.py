@@ -17,20 +17,25 @@ from palio.experiments.analysis import (
     Statistics,
     looks_of,
 )
+from palio.experiments.assignment import Assignment
+from palio.experiments.audience import Attributes
 from palio.experiments.decision import report_of
 from palio.experiments.domain import Experiment, ExperimentDraft, State
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.running import check_together, checked_units, giving
+from palio.experiments.shipping import chosen_variant
+from palio.experiments.starting import check_shippable, check_versions
 from palio.experiments.statistics import Cursor
 from palio.experiments.verification import Verification, verify_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
-from palio.registry.domain import CHAMPION, Version
-from palio.registry.finding import find_model, find_version, lifecycle_of
+from palio.registry.domain import CHAMPION
+from palio.registry.finding import find_version
 from palio.registry.promotion import promote_within
 from palio.registry.signing.attestation import NOBODY, Vouching
 
-__all__ = ["Experiments", "pause_within", "running_on"]
+__all__ = ["Experiments", "pause_within"]
 
 _BATCH = 1_000  # log entries folded in one unit of work
 
@@ -50,7 +55,7 @@ class Experiments:
         """Keep a design; nothing is routed until it is started."""
         with self.store.write() as unit:
             model = _model_of(unit, design.endpoint)
-            _check_versions(unit, model, design)
+            check_versions(unit, model, design)
             if unit.experiments.get(design.key) is not None:
                 raise AlreadyExists(
                     f"the experiment {design.key!r} exists; take another key",
@@ -99,8 +104,8 @@ class Experiments:
                     experiment=key,
                     state=experiment.state,
                 )
-            _check_free(unit, experiment)
-            _check_shippable(unit, experiment)
+            check_together(unit, experiment)
+            check_shippable(unit, experiment)
             started = replace(
                 experiment,
                 state=State.RUNNING,
@@ -112,6 +117,72 @@ class Experiments:
             unit.cursors.put_many([Cursor(key, unit.log.head())])
             self._audit_state(unit, experiment, started)
         return started
+
+    @requires(Role.OPERATOR)
+    def assign(self, name: str, unit: str, attributes: Attributes | None = None) -> Assignment:
+        """Give a unit its variant, for those who serve elsewhere, and log the exposure.
+
+        Parameters
+        ----------
+        name
+            An endpoint, or the key of an experiment where no endpoint has that name.
+        unit
+            Id of what is randomised.
+        attributes
+            What is known of it, for the experiment's audience.
+
+        Returns
+        -------
+        Assignment
+            Without a variant, and not logged, when the unit is in no experiment that runs: then
+            the version is what everybody else gets, if there is one.
+        """
+        said = None if attributes is None else [attributes]
+        [assignment] = self._assign(name, [unit], said, record=True)
+        return assignment
+
+    @requires(Role.OPERATOR)
+    def assign_many(
+        self,
+        name: str,
+        units: Sequence[str],
+        attributes: Sequence[Attributes] | None = None,
+        *,
+        record: bool = False,
+    ) -> Sequence[Assignment]:
+        """Give up to 10,000 units their variants; nothing is logged unless asked.
+
+        In process, and for any number, ``experiments.get(key).assigner().assign_many(units)``
+        takes and gives arrays.
+
+        Parameters
+        ----------
+        name
+            As in `assign`.
+        units
+            Ids, at most 10,000.
+        attributes
+            One mapping for each unit, if any.
+        record
+            Whether the units were really given their variants, and are units of the experiment.
+        """
+        return self._assign(name, units, attributes, record=record)
+
+    def _assign(
+        self,
+        name: str,
+        units: Sequence[str],
+        attributes: Sequence[Attributes] | None,
+        *,
+        record: bool,
+    ) -> Sequence[Assignment]:
+        checked = checked_units(units, attributes)
+        with self.store.write() if record else self.store.read() as unit:
+            given = giving(unit, name)
+            assignments = [given.assign(one, said) for one, said in checked]
+            if record:
+                unit.log.append(given.exposures(assignments, self.clock()))
+        return assignments
 
     @requires(Role.OPERATOR)
     def pause(self, key: str, reason: str = "") -> Experiment:
@@ -133,7 +204,7 @@ class Experiments:
                     experiment=key,
                     state=experiment.state,
                 )
-            _check_free(unit, experiment)
+            check_together(unit, experiment)
             resumed = replace(experiment, state=State.RUNNING, reason="")
             unit.experiments.put_many([resumed])
             self._audit_state(unit, experiment, resumed)
@@ -166,33 +237,59 @@ class Experiments:
         return ended
 
     @requires(Role.OPERATOR)
-    def ship(self, key: str, reason: str = "") -> Experiment:
+    def ship(
+        self, key: str, reason: str = "", *, variant: str | None = None, force: bool = False
+    ) -> Experiment:
         """Make the winner production, if there is one and the champion is who it was.
+
+        Parameters
+        ----------
+        key
+            The experiment.
+        reason
+            Why, for the audit log; needed for what is forced.
+        variant
+            Which variant, where it is forced and there are several challengers.
+        force
+            Whether to ship what the evidence does not say. It is no passed experiment for stages
+            that require one, and the audit log tells.
 
         Raises
         ------
         Conflict
             If the decision is not to ship, or somebody else has moved production since the
             experiment started.
+        InvalidInput
+            If it is forced without a reason, or without saying which of several challengers.
         """
+        if force and not reason.strip():
+            raise InvalidInput(
+                "reason is missing; say why the evidence is overruled, for the audit log",
+                field="reason",
+                value=reason,
+            )
         self._fold(key)
         with self.store.write() as unit:
             experiment = _find(unit, key, lock=True)
             experiment.check(State.COMPLETED)
             report = self._record(unit, experiment)
-            winner = _winner(unit, experiment, report)
+            chosen = chosen_variant(experiment, report, variant, force=force)
+            won = (DecisionKind.SHIP, chosen) == (report.decision.kind, report.decision.variant)
+            name = experiment.variant(chosen).version
+            winner = find_version(unit, f"{experiment.model}:{name}")
             shipped, promotion = promote_within(
                 unit,
                 winner,
                 self._change("version.promote", winner.reference, reason=f"experiment {key}"),
                 vouching=self.vouching,
                 expected=experiment.champion or "",
+                passed=won,
             )
             ended = replace(
                 experiment,
                 state=State.COMPLETED,
                 ended_at=self.clock(),
-                winner=report.decision.variant,
+                winner=chosen,
                 reason=reason,
             )
             unit.experiments.put_many([ended])
@@ -206,6 +303,8 @@ class Experiments:
                         "state": ended.state,
                         "champion": shipped.version,
                         "winner": ended.winner,
+                        "forced": not won,
+                        "decision": report.decision.kind,
                         "reasons": report.decision.reasons,
                         "analysis": report.digest,
                         "watermark": report.watermark,
@@ -326,14 +425,6 @@ def pause_within(unit: ExperimentUnit, key: str, change: Change) -> tuple[Experi
     )
 
 
-def running_on(unit: ExperimentUnit, endpoint: str) -> Experiment | None:
-    """Return the experiment that routes an endpoint's traffic, if any."""
-    for experiment in unit.experiments.find(state=State.RUNNING):
-        if experiment.endpoint == endpoint:
-            return experiment
-    return None
-
-
 def _moved(change: Change, before: Experiment, after: Experiment) -> Change:
     now: dict[str, object] = {"state": after.state}
     if after.frozen != before.frozen:
@@ -364,59 +455,11 @@ def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str
     return model
 
 
-def _check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) -> None:
-    """Every variant is a version of the endpoint's model, and all take the same rows."""
-    find_model(unit, model, lock=True)  # none of them is deleted meanwhile
-    versions = [find_version(unit, f"{model}:{variant.version}") for variant in design.variants]
-    signatures = [version.signature for version in versions]
-    for version, signature in zip(versions, signatures, strict=True):
-        first = signatures[0]
-        if first is not None and signature is not None and first.shape != signature.shape:
-            raise InvalidInput(
-                f"{version.reference} takes other rows than {versions[0].reference}; "
-                "variants of an experiment need the same features and classes",
-                field="variants",
-                value=version.reference,
-            )
-
-
-def _check_free(unit: ExperimentUnit, experiment: Experiment) -> None:
-    running = running_on(unit, experiment.endpoint)
-    if running is not None:
-        raise Conflict(
-            f"{running.key} is running on {experiment.endpoint}; stop, complete or pause it first",
-            experiment=experiment.key,
-            running=running.key,
-        )
-
-
-def _check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
-    """Refuse now what could not be shipped later: a challenger that has no way to production."""
-    lifecycle = lifecycle_of(unit, find_model(unit, experiment.model, lock=True))
-    champion = aliases.target(unit, experiment.model, CHAMPION)
-    for variant in experiment.challengers:
-        version = find_version(unit, f"{experiment.model}:{variant.version}")
-        if version.version != champion:
-            lifecycle.check(version.reference, version.stage, lifecycle.production)
-
-
 def _statistics(unit: ExperimentUnit, key: str) -> Statistics:
     cursor = unit.cursors.get(key)
     return Statistics(
         0 if cursor is None else cursor.seq,
         unit.metric_sums.find(experiment=key),
         unit.variant_counts.find(experiment=key),
+        unit.reported_sums.find(experiment=key),
     )
-
-
-def _winner(unit: ExperimentUnit, experiment: Experiment, report: Report) -> Version:
-    decision = report.decision
-    if decision.kind is not DecisionKind.SHIP or decision.variant is None:
-        raise Conflict(
-            f"{experiment.key} is not ready to ship: {decision.kind} "
-            f"({'; '.join(decision.reasons)})",
-            experiment=experiment.key,
-            decision=decision.kind,
-            reasons=list(decision.reasons),
-        )
-    return find_version(unit, f"{experiment.model}:{experiment.variant(decision.variant).version}")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from palio.stats import Moments
 
-__all__ = ["Cursor", "MetricSums", "UnitValues", "VariantCounts"]
+__all__ = ["Cursor", "MetricSums", "ReportedSums", "UnitValues", "VariantCounts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,17 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitValues:
-    """One unit in one epoch: its variant, and per metric how many values and their sum."""
+    """One unit in one epoch: its variant, and per metric how many values and their sum.
+
+    ``first_at`` is the moment of what first gave it its variant, as the log has it.
+    """
 
     experiment: str
     epoch: int
     unit: str
     variant: str
     values: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    first_at: datetime | None = None
 
     def value(self, metric: str) -> float | None:
         """Return the unit's mean value of a metric, if it has any."""
@@ -59,8 +64,9 @@ class MetricSums:
 class VariantCounts:
     """Plain counts of a variant in an epoch.
 
-    ``units`` were newly assigned; ``crossovers`` are requests of units that had been given
-    another variant in the same epoch; ``outcomes`` are those in force that were joined.
+    ``units`` were newly assigned; ``crossovers`` are requests and exposures of units that had been
+    given another variant in the same epoch; ``outcomes`` are those in force that were joined,
+    and ``overdue`` those of them that came after the window of a metric that waits for them.
     """
 
     experiment: str
@@ -72,3 +78,15 @@ class VariantCounts:
     labelled: int = 0
     outcomes: int = 0
     crossovers: int = 0
+    overdue: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedSums:
+    """Outcomes that were reported for a variant as a whole: how many values, and their sum."""
+
+    experiment: str
+    variant: str
+    metric: str
+    n: int
+    total: float

@@ -17,6 +17,7 @@ from palio.http.answers import defect_answer, json_answer, problem_answer
 __all__ = ["OPENAPI_PATH", "PredictLayer", "openapi_operation"]
 
 _PREFIX = "/v1/predict/"
+_VARIANT = b"x-palio-variant"  # the same as the field, for those who cannot change bodies
 OPENAPI_PATH = "/v1/predict/{endpoint}"
 
 
@@ -27,6 +28,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     unit: str | None = None
     request_id: str | None = None
     version: str | None = None
+    attributes: dict[str, bool | int | float | str] | None = None
+    variant: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(Body)
@@ -66,8 +69,17 @@ class PredictLayer:
             unit=body.unit,
             request_id=body.request_id,
             version=body.version,
+            attributes=body.attributes,
+            variant=body.variant or _asked_for(scope),
         )
         return await self._server.predict(request)
+
+
+def _asked_for(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == _VARIANT:
+            return str(value, "latin-1")
+    return None
 
 
 async def _whole(receive: Receive) -> bytes:
@@ -106,7 +118,8 @@ def openapi_operation() -> dict[str, Any]:
         ),
         "operationId": "predict",
         "parameters": [
-            {"name": "endpoint", "in": "path", "required": True, "schema": {"type": "string"}}
+            {"name": "endpoint", "in": "path", "required": True, "schema": {"type": "string"}},
+            {"name": "X-Palio-Variant", "in": "header", "schema": {"type": "string"}},
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": fields}}},
         "responses": {

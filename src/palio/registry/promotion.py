@@ -22,22 +22,24 @@ def promote_within(
     *,
     vouching: Vouching,
     expected: str | None = None,
+    passed: bool = True,
 ) -> tuple[Version, Change]:
-    """Promote the winner of an experiment, inside a unit of work that is already open.
+    """Promote what an experiment ships, inside a unit of work that is already open.
 
     Parameters
     ----------
     unit
         The unit of work.
     version
-        A version that an experiment has decided to ship, which is evidence for stages that
-        require a passed experiment.
+        A version that an experiment ships.
     change
         Who ships it, when and why.
     vouching
         Whose signatures count, and whether one is demanded.
     expected
         The version that should be champion now, an empty text for none.
+    passed
+        Whether it has won, which is evidence for stages that require a passed experiment.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def promote_within(
         The version as promoted, and the change with what it was before and after, for the
         caller to append to the audit log as its last act.
     """
-    evidence = replace(vouching.evidence(unit, change.actor), experiment=True)
+    evidence = replace(vouching.evidence(unit, change.actor), experiment=passed)
     return promote(unit, version, change, evidence, expected=expected)
 
 

@@ -16,7 +16,8 @@ from palio.delivery.domain import Answer, Choice, PredictRequest, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
-from palio.experiments.events import LONGEST_ID, Prediction
+from palio.experiments.audience import check_attributes
+from palio.experiments.events import Prediction, check_id
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version
@@ -163,7 +164,9 @@ class Engine:
         request_id = request.request_id or self._ids("req_")
         unit = request.unit or request_id
         route = self.snapshot.table.route(request.endpoint)
-        return request_id, unit, route.choose(unit, request.version)
+        if request.variant is not None:
+            return request_id, unit, route.force(request.variant)
+        return request_id, unit, route.choose(unit, request.version, request.attributes)
 
     def admit(
         self, request: PredictRequest, chosen: tuple[str, str, Choice], loaded: Loaded
@@ -239,6 +242,7 @@ class Engine:
             latency_ms=(time.perf_counter() - job.started) * 1_000,
             error=error,
             runtime=_RUNTIME,
+            forced=choice.forced,
         )
 
     def record(self, predictions: Sequence[Prediction]) -> None:
@@ -305,27 +309,11 @@ def _check(request: PredictRequest) -> None:
         )
     for name, value in (("unit", request.unit), ("request_id", request.request_id)):
         if value is not None:
-            _check_id(name, value)
-
-
-def _check_id(name: str, value: str) -> None:
-    if not 0 < len(value) <= LONGEST_ID:
-        why = f"must have 1 to {LONGEST_ID} characters, got {len(value)}"
-    elif "\0" in value:
-        why = "has a NUL, which no store can keep"
-    elif not _is_unicode(value):
-        why = "has half of a surrogate pair, which is no character"
-    else:
-        return
-    raise InvalidInput(f"{name} {why}", field=name, value=value[:LONGEST_ID])
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+            check_id(name, value)
+    if request.attributes is not None:
+        check_attributes(request.attributes)
+    if request.variant is not None and request.version is not None:
+        raise InvalidInput("version and variant exclude each other; ask for one", field="variant")
 
 
 def _text(failed: Exception) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.errors import CorruptArtifact, StoreUnavailable
-from palio.experiments.events import Event, LogEntry, Outcome, Prediction
+from palio.experiments.events import Event, Exposure, LogEntry, Outcome, Prediction
 from palio.storage import tables
 from palio.storage.collections import chunks
 from palio.storage.tables import audit_entries, audit_head, events
@@ -18,7 +18,11 @@ from palio.storage.tables import audit_entries, audit_head, events
 __all__ = ["SqlAuditLog", "SqlEventLog"]
 
 _APPENDING = 0x70616C696F  # the advisory lock that puts appenders in line on PostgreSQL
-_KINDS: Mapping[str, type[Event]] = {"prediction": Prediction, "outcome": Outcome}
+_KINDS: Mapping[str, type[Event]] = {
+    "prediction": Prediction,
+    "exposure": Exposure,
+    "outcome": Outcome,
+}
 _DECODERS = {kind: msgspec.json.Decoder(event) for kind, event in _KINDS.items()}
 _ENCODE = msgspec.json.Encoder().encode
 _AUDIT_FIELDS = [str(column.name) for column in audit_entries.c]
@@ -67,12 +71,18 @@ class SqlEventLog:
         """Return the outcomes of units as a whole."""
         return self._read_in(events.c.unit, units, up_to)
 
+    def of_outcomes(
+        self, outcome_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return all revisions of outcomes."""
+        return self._read_in(events.c.outcome_id, outcome_ids, up_to)
+
     def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
         """Return the last revision of outcomes."""
         if lock:
             self._stand_in_line()
         found: dict[str, Outcome] = {}
-        for entry in self._read_in(events.c.outcome_id, outcome_ids, None):
+        for entry in self.of_outcomes(outcome_ids):
             if isinstance(entry.event, Outcome):
                 found[entry.event.outcome_id] = entry.event
         return found
@@ -102,6 +112,8 @@ def _row(event: Event) -> tuple[object, ...]:
     body = _ENCODE(event).decode()
     if isinstance(event, Prediction):
         return ("prediction", event.request_id, None, None, None, body)
+    if isinstance(event, Exposure):
+        return ("exposure", None, None, None, None, body)
     return ("outcome", event.request_id, event.unit, event.outcome_id, event.revision, body)
 
 

@@ -27,7 +27,13 @@ from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
-from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.experiments.statistics import (
+    Cursor,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
 from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
@@ -117,6 +123,11 @@ class SqlUnit:
         return SqlCollection(self._connection, tables.variant_counts, VariantCounts)
 
     @cached_property
+    def reported_sums(self) -> SqlCollection[ReportedSums]:
+        """What was reported for variants."""
+        return SqlCollection(self._connection, tables.reported_sums, ReportedSums)
+
+    @cached_property
     def crossings(self) -> SqlCollection[Crossing]:
         """First crossings."""
         return SqlCollection(self._connection, tables.crossings, Crossing)
@@ -137,6 +148,12 @@ class SqlUnit:
         found: str | None = self._connection.execute(
             query.with_for_update() if lock else query
         ).scalar()
+        return found
+
+    def override_of(self, endpoint: str) -> str | None:
+        """Return the version that an endpoint is overridden to."""
+        query = select(tables.endpoints.c.override).where(tables.endpoints.c.name == endpoint)
+        found: str | None = self._connection.execute(query).scalar()
         return found
 
     def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:

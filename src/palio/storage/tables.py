@@ -335,6 +335,7 @@ unit_values = _keyed(
     _word("unit"),
     _word("variant"),
     _json("values"),
+    _time("first_at", null=True),
 )
 metric_sums = _keyed(
     "metric_sums",
@@ -361,6 +362,17 @@ variant_counts = _keyed(
     _count("labelled"),
     _count("outcomes"),
     _count("crossovers"),
+    _later(_count("overdue"), "0"),
+    _refers(experiment="experiments.key"),
+)
+reported_sums = _keyed(
+    "reported_sums",
+    ("experiment", "variant", "metric"),
+    _word("experiment"),
+    _word("variant"),
+    _word("metric"),
+    _count("n"),
+    _real("total"),
     _refers(experiment="experiments.key"),
 )
 audit_entries = Table(

@@ -26,7 +26,7 @@ from palio.registry.domain import Model
 from palio.registry.service import Models
 from palio.testing.audit_contract import AuditLogContract
 from palio.testing.fakes import FakeClock
-from palio.testing.records import ODD, RECORDS, UNORDERED, WHEN, outcome, prediction
+from palio.testing.records import ODD, RECORDS, UNORDERED, WHEN, exposure, outcome, prediction
 from palio.testing.steps import (
     assert_chain,
     change,
@@ -250,6 +250,8 @@ class _UnitContract:
             assert unit.model_of("pay") == "m"
             assert unit.model_of("pay", lock=True) == "m"
             assert unit.model_of("nowhere", lock=True) is None
+            found = [unit.override_of(name) for name in ("pay", "an", "nowhere")]
+            assert found == ["v", None, None]
 
     def test_uses_of_a_version(self, store: Store[DeliveryUnit]) -> None:
         """A version is used by overrides, and by variants and champions of what has not ended."""
@@ -284,6 +286,8 @@ class _EventLogContract:
             prediction("r1", experiment="e", variant="a", epoch=3, propensity=0.1 + 0.2, unit=ODD),
             prediction("r2", values=[True, 1, 1.0, "1"], probabilities=None, classes=("é", "1")),
             prediction("r3", values=[], probabilities=None, error=ODD, runtime="sklearn", at=WHEN),
+            prediction("r4", forced=True),
+            exposure(ODD, propensity=0.1 + 0.2, at=WHEN),
             outcome("o1", request_id="r1", value=[True, 1, 1.0, ODD], at=WHEN, revision=7),
             outcome(_LONG, unit=_LONG, value=-1e-17, name="revenue"),
         ]
@@ -329,6 +333,7 @@ class _EventLogContract:
             outcome("o3", unit="v"),
             outcome("o1", request_id="r1", revision=2, value=0),
             outcome("o2", unit="u", revision=2, value=0),
+            exposure("u"),
         ]
         with store.write() as unit:
             unit.log.append(events)

@@ -24,7 +24,13 @@ from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
-from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.experiments.statistics import (
+    Cursor,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.search.pages import Order, Place
@@ -163,6 +169,17 @@ class MemoryEventLog:
             if isinstance(entry.event, Outcome) and entry.event.unit in asked
         ]
 
+    def of_outcomes(
+        self, outcome_ids: Iterable[str], *, up_to: int | None = None
+    ) -> Sequence[LogEntry]:
+        """Return all revisions of outcomes."""
+        asked = set(outcome_ids)
+        return [
+            entry
+            for entry in self._up_to(up_to)
+            if isinstance(entry.event, Outcome) and entry.event.outcome_id in asked
+        ]
+
     def latest(
         self,
         outcome_ids: Iterable[str],
@@ -170,12 +187,8 @@ class MemoryEventLog:
         lock: bool = False,  # noqa: ARG002 - always locked
     ) -> Mapping[str, Outcome]:
         """Return the last revision of outcomes."""
-        asked = set(outcome_ids)
-        return {
-            entry.event.outcome_id: entry.event
-            for entry in self._entries
-            if isinstance(entry.event, Outcome) and entry.event.outcome_id in asked
-        }
+        found = (entry.event for entry in self.of_outcomes(outcome_ids))
+        return {one.outcome_id: one for one in found if isinstance(one, Outcome)}
 
     def _up_to(self, seq: int | None) -> Iterator[LogEntry]:
         return islice(self._entries, seq)
@@ -251,6 +264,9 @@ class MemoryUnit:
         self.variant_counts = MemoryCollection(
             state, VariantCounts, "experiment", "epoch", "variant"
         )
+        self.reported_sums = MemoryCollection(
+            state, ReportedSums, "experiment", "variant", "metric"
+        )
         self.crossings = MemoryCollection(
             state, Crossing, "experiment", "metric", "variant", "verdict"
         )
@@ -261,6 +277,11 @@ class MemoryUnit:
         """Return the model that an endpoint serves."""
         found = self.endpoints.get(endpoint, lock=lock)
         return None if found is None else found.model
+
+    def override_of(self, endpoint: str) -> str | None:
+        """Return the version that an endpoint is overridden to."""
+        found = self.endpoints.get(endpoint)
+        return None if found is None else found.override
 
     def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
         """Return what uses a version, or the model at all."""

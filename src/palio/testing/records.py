@@ -24,6 +24,8 @@ from palio.experiments.analysis import (
     SampleRatio,
     Verdict,
 )
+from palio.experiments.assignment import Namespace
+from palio.experiments.audience import Condition, Test
 from palio.experiments.domain import (
     Experiment,
     ExperimentDraft,
@@ -33,9 +35,15 @@ from palio.experiments.domain import (
     Type,
     Variant,
 )
-from palio.experiments.events import Outcome, Prediction
+from palio.experiments.events import Exposure, Outcome, Prediction
 from palio.experiments.metrics import Direction, Metric
-from palio.experiments.statistics import Cursor, MetricSums, UnitValues, VariantCounts
+from palio.experiments.statistics import (
+    Cursor,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
 from palio.registry.domain import (
     AliasMove,
     ArtifactFile,
@@ -56,6 +64,7 @@ __all__ = [
     "UNORDERED",
     "WHEN",
     "design",
+    "exposure",
     "outcome",
     "prediction",
 ]
@@ -135,12 +144,29 @@ _DESIGN = ExperimentDraft(
         goal="brier",
         secondary=("revenue",),
         guardrails=("latency_ms",),
-        declared=(Metric("revenue", Direction.HIGHER, margin=0.05),),
+        declared=(
+            Metric(
+                "revenue",
+                Direction.HIGHER,
+                margin=0.05,
+                window_s=0.5,
+                limits=(-0.25, 1e9),
+                winsorise=True,
+            ),
+        ),
     ),
     type=Type.AB,
     stopping=Stopping(alpha=0.1, horizon=None, min_duration_s=0.5, max_duration_s=86_400.0),
     hypothesis=ODD,
     unit="user_id",
+    coverage=0.1 + 0.2,
+    holdout=0.05,
+    namespace=Namespace("pricing", 0, 5_000),
+    audience=(
+        Condition("age", Test.AT_LEAST, 18),
+        Condition("country", Test.IN, (ODD, True, 1, 0.5)),
+        Condition("email", Test.EXISTS, value=False),
+    ),
 )
 _EXPERIMENT = Experiment(
     key="exp-1",
@@ -234,6 +260,10 @@ _COUNTS = VariantCounts(
     labelled=4,
     outcomes=5,
     crossovers=6,
+    overdue=7,
+)
+_REPORTED = ReportedSums(
+    experiment="exp-1", variant="control", metric=ODD, n=2**40, total=0.1 + 0.2
 )
 _VALUES = UnitValues(
     experiment="exp-1",
@@ -241,6 +271,7 @@ _VALUES = UnitValues(
     unit=ODD,
     variant="control",
     values={"brier": (3, 0.1 + 0.2), "error": (1, 0.0)},
+    first_at=WHEN,
 )
 _CROSSING = Crossing(
     experiment="exp-1",
@@ -310,9 +341,10 @@ RECORDS: Mapping[str, Sequence[Any]] = {
         ),
     ],
     "cursors": [Cursor("exp-1", 2**53), Cursor("a", 0)],
-    "unit_values": [_VALUES, replace(_VALUES, unit="a", values={})],
+    "unit_values": [_VALUES, replace(_VALUES, unit="a", values={}, first_at=None)],
     "metric_sums": [_SUMS, replace(_SUMS, epoch=2), replace(_SUMS, metric="accuracy")],
     "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
+    "reported_sums": [_REPORTED, replace(_REPORTED, metric="a")],
     "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
     "looks": [
         _LOOK,
@@ -340,7 +372,10 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
     "endpoints": ("models",),
     "experiments": ("models",),
     **dict.fromkeys(
-        ("cursors", "unit_values", "metric_sums", "variant_counts", "crossings", "looks"),
+        (
+            *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
+            *("crossings", "looks"),
+        ),
         ("models", "experiments"),
     ),
     "records": ("models", "experiments"),
@@ -360,13 +395,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "unit_values": ("experiment", "epoch", "unit"),
     "metric_sums": ("experiment", "epoch", "variant", "metric"),
     "variant_counts": ("experiment", "epoch", "variant"),
+    "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),
     "looks": ("experiment", "watermark", "variant"),
     "records": ("experiment",),
 }
 """The fields of each collection's key."""
 
-UNORDERED = frozenset({"cursors", "unit_values", "metric_sums", "variant_counts"})
+UNORDERED = frozenset({"cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"})
 """Statistics, which come in any order."""
 
 
@@ -384,6 +420,21 @@ def prediction(request_id: str, **fields: Any) -> Prediction:
         "latency_ms": 1.5,
     }
     return Prediction(request_id=request_id, **{**plain, **fields})
+
+
+def exposure(unit: str, **fields: Any) -> Exposure:
+    """Return an exposure; fields that are not given have plain values."""
+    plain: dict[str, Any] = {
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+        "endpoint": "credit",
+        "model": "credit-risk",
+        "version": "v1",
+        "experiment": "exp",
+        "variant": "control",
+        "epoch": 1,
+        "propensity": 0.5,
+    }
+    return Exposure(unit=unit, **{**plain, **fields})
 
 
 def design(key: str = "exp", **fields: Any) -> ExperimentDraft:

@@ -1,0 +1,55 @@
+"""Which variant is shipped: the one that has won, or the one that is forced."""
+
+from __future__ import annotations
+
+from palio.errors import Conflict, InvalidInput
+from palio.experiments.analysis import DecisionKind, Report
+from palio.experiments.domain import Experiment
+
+__all__ = ["chosen_variant"]
+
+
+def chosen_variant(
+    experiment: Experiment, report: Report, variant: str | None, *, force: bool
+) -> str:
+    """Return the key of the variant to ship.
+
+    Raises
+    ------
+    Conflict
+        If none has won, or another one than was named, and nothing is forced.
+    InvalidInput
+        If it is forced without saying which of several challengers.
+    """
+    decision = report.decision
+    if force:
+        return _forced(experiment, variant)
+    if decision.kind is not DecisionKind.SHIP or decision.variant is None:
+        raise Conflict(
+            f"{experiment.key} is not ready to ship: {decision.kind} "
+            f"({'; '.join(decision.reasons)}); force it with a reason, if you must",
+            experiment=experiment.key,
+            decision=decision.kind,
+            reasons=list(decision.reasons),
+        )
+    if variant not in (None, decision.variant):
+        raise Conflict(
+            f"{decision.variant} has won {experiment.key}, not {variant}; leave the variant out, "
+            "or force it with a reason",
+            experiment=experiment.key,
+            winner=decision.variant,
+        )
+    return decision.variant
+
+
+def _forced(experiment: Experiment, variant: str | None) -> str:
+    """Return the variant that was named, or the only challenger."""
+    if variant is not None:
+        return experiment.variant(variant).key
+    challengers = [one.key for one in experiment.challengers]
+    if len(challengers) > 1:
+        raise InvalidInput(
+            f"variant is missing; say which of {', '.join(challengers)} is forced",
+            field="variant",
+        )
+    return challengers[0]
