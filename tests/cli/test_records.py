@@ -29,6 +29,7 @@ def test_it_is_shown(store: str, cli: Any) -> None:
     assert out.startswith("# e\n\n**Keep running")
     assert "| Hypothesis | it helps |" in out
     assert "| experiment.start |" in out
+    assert "![" not in out  # no file holds the charts
 
 
 def test_files_are_written_whole_and_none_is_replaced(

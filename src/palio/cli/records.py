@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ __all__ = ["app"]
 
 app = typer.Typer()
 _PAGE = 1_000
+_CHARTS = re.compile(r"(?m)^!\[[^\n]*\n\n")
 
 
 @app.command()
@@ -57,7 +59,7 @@ def record(
     elif as_json:
         print_json(told)
     else:
-        show_markdown(tools.record_markdown(told))
+        show_markdown(_CHARTS.sub("", tools.record_markdown(told)))  # which lie in no file here
 
 
 def _told(verbs: Verbs, key: str) -> Told:
