@@ -340,3 +340,14 @@ def test_arguments_outside_the_range_are_named(plan: dict[str, Any], says: str) 
     arm = Moments(500, 0.0, 1.0)
     with pytest.raises(ValueError, match=says):
         compare(arm, arm, **plan)
+
+
+@pytest.mark.parametrize("n", [200, 1_000, 9_999])
+def test_in_equal_arms_the_last_digit_decides_nothing(n: int) -> None:
+    # the pooled variance of a difference equals the arms' own there, so that which of the two is
+    # taken must not turn on rounding: bounds a hair apart come from data a hair apart
+    bounds = [
+        compare(Moments(n, 0.0, 1.0), Moments(n, 0.1, var), horizon=20_000).lower
+        for var in (3.0 + k * 1e-13 for k in range(-50, 51))
+    ]
+    assert max(bounds) - min(bounds) < 1e-11

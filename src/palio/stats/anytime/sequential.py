@@ -41,6 +41,7 @@ __all__ = [
 MIN_UNITS = 100
 _SMALL_ARM = 10_000
 _SMALL_SHARE = 0.1
+_ROUNDING = 1e-9  # equal variances of a difference, computed in two ways
 _LARGEST_EXPONENT = 700.0
 ALPHA_RANGE = (0.001, 0.2)
 RESERVE_SHARE = 0.03
@@ -319,7 +320,8 @@ def _guarded_variances(control: Moments, treatment: Moments) -> tuple[float, flo
     squares = control.var * (control.n - 1) + treatment.var * (treatment.n - 1)
     pooled = squares / (control.n + treatment.n - 2)
     welch = control.var / control.n + treatment.var / treatment.n
-    return (pooled, pooled) if pooled / control.n + pooled / treatment.n > welch else own
+    worse = pooled / control.n + pooled / treatment.n
+    return (pooled, pooled) if worse > welch * (1 + _ROUNDING) else own  # equal in equal arms
 
 
 def _square(var: float, n: int) -> float:
