@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from tests.e2e import servers
 from tests.e2e.worlds import World
 
 import palio
 from palio.access.domain import Role
 from palio.errors import CorruptArtifact, NotFound, PalioError, StoreUnavailable
+from palio.http.downloads import download_router
+from palio.registry.domain import Version
 
 FILE = "/v1/versions/credit:v1/files/model.skops"
 
@@ -102,3 +109,29 @@ def test_whoever_may_see_may_fetch(home: str, tmp_path: Path) -> None:
             remote.download("credit:v1", tmp_path / "new")
         with palio.connect(address) as nobody, pytest.raises(PalioError, match="key"):
             nobody.load("credit:v1")
+
+
+async def asked(app: FastAPI, path: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://palio") as http:
+        return await http.get(path)
+
+
+def test_an_alias_that_moves_meanwhile_mixes_no_two_versions(world: World) -> None:
+    with world.opened() as opened:
+
+        class Moving:
+            """Versions of which the champion changes as soon as somebody has asked for it."""
+
+            fetch = staticmethod(opened.versions.fetch)
+
+            @staticmethod
+            def get(reference: str) -> Version:
+                found = opened.versions.get(reference)
+                opened.versions.promote("credit:v2")
+                return found
+
+        app = FastAPI()
+        app.include_router(download_router(lambda: cast("Any", SimpleNamespace(versions=Moving))))
+        answer = asyncio.run(asked(app, "/v1/versions/credit@champion/files/model.skops"))
+    assert answer.content == (world.artifacts / "credit/v1/model.skops").read_bytes()

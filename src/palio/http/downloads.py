@@ -41,8 +41,9 @@ def download_router(verbs_of_caller: Callable[..., Verbs]) -> APIRouter:
 
         A file that is not as it was registered breaks off.
         """
-        file = verbs.versions.get(reference).manifest.file(path)
-        chunks = verbs.versions.fetch(reference, path)
+        version = verbs.versions.get(reference)  # an alias may move before the bytes are read
+        file = version.manifest.file(path)
+        chunks = verbs.versions.fetch(version.reference, path)
         digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
         return StreamingResponse(
             _begun(chunks),
