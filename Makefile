@@ -12,7 +12,8 @@ SHELL := /bin/sh
 # Paths are relative: make cannot name a target with a space in it.
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --require-hashes --only-binary :all:
+# The sets are complete; asked for dependencies, older pips look beyond the pins where one has an extra.
+INSTALL := $(PIP) install --no-deps --require-hashes --only-binary :all:
 NO_WHEEL := { echo "If a pinned wheel is missing: README.md lists the supported platforms." >&2; exit 1; }
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
       --no-emit-index-url --no-annotate --custom-compile-command "make lock"
