@@ -13,7 +13,7 @@ from palio.errors import PalioError
 if TYPE_CHECKING:
     from palio.experiments.assignment import Namespace
     from palio.experiments.audience import Condition
-    from palio.experiments.domain import ExperimentDraft, Metrics, Stopping, Variant
+    from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
     from palio.experiments.events import OutcomeDraft
     from palio.experiments.frames import analyze
     from palio.experiments.metrics import Metric
@@ -47,17 +47,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Condition": "palio.experiments.audience",
-    "ExperimentDraft": "palio.experiments.domain",
+    "ExperimentDraft": "palio.experiments.design",
     "Feature": "palio.registry.signature",
     "Lifecycle": "palio.registry.lifecycle",
     "Metric": "palio.experiments.metrics",
-    "Metrics": "palio.experiments.domain",
+    "Metrics": "palio.experiments.design",
     "Namespace": "palio.experiments.assignment",
     "OutcomeDraft": "palio.experiments.events",
     "Palio": "palio.session",
     "Signature": "palio.registry.signature",
-    "Stopping": "palio.experiments.domain",
-    "Variant": "palio.experiments.domain",
+    "Stopping": "palio.experiments.design",
+    "Variant": "palio.experiments.design",
     "analyze": "palio.experiments.frames",
     "connect": "palio.platform",
     "off_policy": "palio.experiments.off_policy",

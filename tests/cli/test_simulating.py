@@ -14,7 +14,7 @@ from tests.e2e.worlds import World
 from palio.bucketing import Split
 from palio.experiments.assignment import Namespace
 from palio.experiments.audience import Condition
-from palio.experiments.domain import ExperimentDraft, Metrics, Variant
+from palio.experiments.design import ExperimentDraft, Metrics, Variant
 
 Cli = Callable[..., tuple[int, str, str]]
 Told = Callable[..., Any]

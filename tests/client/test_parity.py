@@ -38,7 +38,7 @@ from palio.errors import (
 )
 from palio.experiments.assignment import Namespace
 from palio.experiments.audience import Condition, Test
-from palio.experiments.domain import ExperimentDraft, Metrics, Variant
+from palio.experiments.design import ExperimentDraft, Metrics, Variant
 from palio.experiments.events import OutcomeDraft
 from palio.registry.domain import VersionDraft
 from palio.registry.lifecycle import Lifecycle

@@ -7,14 +7,8 @@ from datetime import UTC, datetime, timedelta
 from palio.access.audit import GENESIS, AuditEntry, Change, seal
 from palio.experiments.analysis import Look, Report, Statistics, looks_of
 from palio.experiments.decision import report_of
-from palio.experiments.domain import (
-    Experiment,
-    ExperimentDraft,
-    Metrics,
-    State,
-    Stopping,
-    Variant,
-)
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.domain import Experiment, State
 from palio.experiments.statistics import MetricSums, VariantCounts
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

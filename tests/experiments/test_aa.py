@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from palio.experiments.analysis import Crossing, DecisionKind, Statistics
 from palio.experiments.decision import report_of
-from palio.experiments.domain import Experiment, State, Stopping
+from palio.experiments.design import Stopping
+from palio.experiments.domain import Experiment, State
 from palio.experiments.statistics import MetricSums, VariantCounts
 from palio.testing.records import design
 

@@ -26,7 +26,7 @@ from palio.errors import Conflict, InvalidInput, NotFound, TooLarge
 from palio.experiments.analysis import DecisionKind
 from palio.experiments.assignment import SLOTS, Assigner, Namespace, Part
 from palio.experiments.audience import Attributes, Condition
-from palio.experiments.domain import ExperimentDraft, Metrics
+from palio.experiments.design import ExperimentDraft, Metrics
 from palio.experiments.events import Exposure, OutcomeDraft, Prediction
 from palio.experiments.metrics import Direction, Metric
 from palio.ports import Store

@@ -19,7 +19,8 @@ from palio.experiments.analysis import (
     Verdict,
 )
 from palio.experiments.decision import SAMPLE_RATIO, report_of
-from palio.experiments.domain import Experiment, Metrics, State, Stopping, Type, Variant
+from palio.experiments.design import Metrics, Stopping, Type, Variant
+from palio.experiments.domain import Experiment, State
 from palio.experiments.metrics import Direction, Metric, Source
 from palio.experiments.statistics import MetricSums, VariantCounts
 from palio.testing.records import design

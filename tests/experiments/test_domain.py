@@ -12,17 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palio.errors import IllegalTransition, InvalidInput
-from palio.experiments.domain import (
-    ALLOWED,
-    OPEN,
-    Experiment,
-    ExperimentDraft,
-    Metrics,
-    State,
-    Stopping,
-    Type,
-    Variant,
-)
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.domain import ALLOWED, OPEN, Experiment, State
 from palio.experiments.metrics import Direction, Metric
 from palio.testing.records import design
 

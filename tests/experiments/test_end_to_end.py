@@ -9,7 +9,8 @@ import pytest
 from palio.delivery.service import routing_table
 from palio.errors import Conflict
 from palio.experiments.analysis import DecisionKind
-from palio.experiments.domain import Metrics, State
+from palio.experiments.design import Metrics
+from palio.experiments.domain import State
 from palio.experiments.events import Outcome, OutcomeDraft, Prediction
 from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction

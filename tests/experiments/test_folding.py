@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import InvalidOutcome
-from palio.experiments.domain import Experiment, Metrics
+from palio.experiments.design import Metrics
+from palio.experiments.domain import Experiment
 from palio.experiments.events import Exposure, LogEntry, Outcome, OutcomeDraft, Prediction
 from palio.experiments.folding import read_batch
 from palio.experiments.metrics import Direction, Metric, Source

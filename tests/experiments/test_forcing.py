@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from palio.errors import Conflict, InvalidInput
-from palio.experiments.domain import State, Variant
+from palio.experiments.design import Variant
+from palio.experiments.domain import State
 from palio.registry.lifecycle import STANDARD
 from palio.testing.records import design
 from palio.testing.wired import Wired

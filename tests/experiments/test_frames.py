@@ -15,7 +15,7 @@ import pytest
 import palio
 from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, DecisionKind, Report, Verdict
-from palio.experiments.domain import Metrics, Stopping
+from palio.experiments.design import Metrics, Stopping
 from palio.experiments.events import OutcomeDraft, Prediction
 from palio.experiments.frames import FrameReport, analyze
 from palio.experiments.metrics import Direction, Metric

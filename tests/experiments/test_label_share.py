@@ -11,7 +11,8 @@ import pytest
 
 from palio.experiments.analysis import DecisionKind, LabelShare, Statistics
 from palio.experiments.decision import report_of
-from palio.experiments.domain import Experiment, Metrics, Variant
+from palio.experiments.design import Metrics, Variant
+from palio.experiments.domain import Experiment
 from palio.experiments.label_share import label_share_of
 from palio.experiments.statistics import MetricSums, VariantCounts
 from palio.testing.records import RECORDS, design

@@ -10,7 +10,7 @@ import pytest
 
 from palio.errors import InvalidOutcome, NotFound, TooLarge
 from palio.experiments.analysis import ReportedFigures
-from palio.experiments.domain import Metrics
+from palio.experiments.design import Metrics
 from palio.experiments.events import LONGEST_ID, Outcome, OutcomeDraft
 from palio.experiments.metrics import Direction, Metric
 from palio.storage.store import SqlStore

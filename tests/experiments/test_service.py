@@ -8,7 +8,8 @@ import pytest
 
 from palio.errors import AlreadyExists, Conflict, IllegalTransition, InvalidInput, NotFound
 from palio.experiments.analysis import DecisionKind
-from palio.experiments.domain import State, Type, Variant
+from palio.experiments.design import Type, Variant
+from palio.experiments.domain import State
 from palio.experiments.events import OutcomeDraft
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.testing.records import design, prediction

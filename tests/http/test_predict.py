@@ -283,7 +283,7 @@ def test_nullable_fields_take_null(world: World) -> None:
 
 
 def test_a_model_that_raises_is_its_variant_s_error(world: World) -> None:
-    from palio.experiments.domain import Metrics, Variant  # noqa: PLC0415
+    from palio.experiments.design import Metrics, Variant  # noqa: PLC0415
 
     signature = Signature(
         features=tuple(Feature(f"x{at}", FeatureType.NUMBER, nullable=True) for at in range(3)),

@@ -13,14 +13,8 @@ from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, Report
 from palio.experiments.assignment import Namespace
 from palio.experiments.audience import Condition
-from palio.experiments.domain import (
-    Experiment,
-    ExperimentDraft,
-    Metrics,
-    Stopping,
-    Type,
-    Variant,
-)
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.domain import Experiment
 
 __all__ = ["Key", "app"]
 

@@ -22,7 +22,8 @@ from palio.demo.server import serving
 from palio.demo.shelter import Interruption, direct_to_loopback, workplace, write_aside
 from palio.demo.traffic import plan_of
 from palio.experiments.analysis import DecisionKind, Look, Report
-from palio.experiments.domain import Experiment, ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.domain import Experiment
 from palio.experiments.verification import Verification
 from palio.platform import connect
 from palio.registry.domain import Version

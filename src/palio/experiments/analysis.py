@@ -13,7 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from palio.experiments.domain import Experiment, Variant
+from palio.experiments.design import Variant
+from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Metric
 from palio.experiments.statistics import MetricSums, ReportedSums, VariantCounts
 from palio.stats import Comparison, Estimate, Looking, Moments, report_row, sample_ratio

@@ -20,7 +20,8 @@ from palio.experiments.analysis import (
     contrasts_of,
     sample_ratio_of,
 )
-from palio.experiments.domain import Experiment, Type
+from palio.experiments.design import Type
+from palio.experiments.domain import Experiment
 from palio.experiments.label_share import label_share_of
 
 __all__ = ["SAMPLE_RATIO", "crossings_in", "decide", "report_of"]

@@ -17,14 +17,8 @@ import narwhals as nw
 from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, Report, Statistics, contrasts_of
 from palio.experiments.decision import report_of
-from palio.experiments.domain import (
-    Experiment,
-    ExperimentDraft,
-    Metrics,
-    State,
-    Stopping,
-    Variant,
-)
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.domain import Experiment, State
 from palio.experiments.frame_units import Counted, FrameUnits, measure_named
 from palio.experiments.metrics import Metric
 from palio.experiments.statistics import MetricSums, VariantCounts

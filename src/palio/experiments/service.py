@@ -20,7 +20,8 @@ from palio.experiments.analysis import (
 from palio.experiments.assignment import Assignment
 from palio.experiments.audience import Attributes
 from palio.experiments.decision import report_of
-from palio.experiments.domain import Experiment, ExperimentDraft, State
+from palio.experiments.design import ExperimentDraft
+from palio.experiments.domain import Experiment, State
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.running import check_together, checked_units, giving

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from palio.errors import InvalidInput
-from palio.experiments.domain import Experiment, ExperimentDraft
+from palio.experiments.design import ExperimentDraft
+from palio.experiments.domain import Experiment
 from palio.experiments.ports import ExperimentUnit
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION

@@ -26,15 +26,8 @@ from palio.experiments.analysis import (
 )
 from palio.experiments.assignment import Namespace
 from palio.experiments.audience import Condition, Test
-from palio.experiments.domain import (
-    Experiment,
-    ExperimentDraft,
-    Metrics,
-    State,
-    Stopping,
-    Type,
-    Variant,
-)
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, Outcome, Prediction
 from palio.experiments.metrics import Direction, Metric
 from palio.experiments.statistics import (

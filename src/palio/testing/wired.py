@@ -10,7 +10,8 @@ from palio.access.service import Audit, Keys
 from palio.artifacts.sources import FileSources
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import Endpoints
-from palio.experiments.domain import Experiment, ExperimentDraft
+from palio.experiments.design import ExperimentDraft
+from palio.experiments.domain import Experiment
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
 from palio.ports import Store
