@@ -51,9 +51,9 @@ def statistics(one: Experiment, n: int, *, effect: float) -> Statistics:
             variant=variant,
             metric=metric,
             n=n,
-            shift=0.0,
-            sum1=n * mean,
-            sum2=n * (mean**2 + 0.04),
+            shift=(0.0,),
+            sums=(n * mean,),
+            products=(n * (mean**2 + 0.04),),
         )
         for variant, brier in means.items()
         for metric, mean in (("brier", brier), ("accuracy", 0.8))

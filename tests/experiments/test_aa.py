@@ -52,9 +52,9 @@ def statistics(sums: NDArray[np.float64], watermark: int) -> Statistics:
             variant=variant,
             metric="brier",
             n=int(sums[0, place]),
-            shift=0.0,
-            sum1=float(sums[1, place]),
-            sum2=float(sums[2, place]),
+            shift=(0.0,),
+            sums=(float(sums[1, place]),),
+            products=(float(sums[2, place]),),
         )
         for place, variant in enumerate(variants)
     ]

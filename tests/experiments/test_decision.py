@@ -53,9 +53,9 @@ def statistics(arms: dict[str, dict[str, Arm]], crossovers: int = 0) -> Statisti
             variant=variant,
             metric=metric,
             n=n,
-            shift=mean,
-            sum1=0.0,
-            sum2=sd**2 * (n - 1),
+            shift=(mean,),
+            sums=(0.0,),
+            products=(sd**2 * (n - 1),),
         )
         for variant, metrics in arms.items()
         for metric, (n, mean, sd) in metrics.items()

@@ -92,7 +92,7 @@ def counted(entries: Sequence[LogEntry]) -> dict[str, Counter[str]]:
 
 def fold(unit: DeliveryUnit, experiment: Experiment, *, limit: int) -> int:
     """Fold one batch in one unit; return how many entries it had."""
-    batch = read_batch(unit, experiment, limit=limit)
+    batch = read_batch(unit, experiment, limit=limit, now=SERVED)
     if batch is None:
         return 0
     assert batch.write(unit)
@@ -264,8 +264,9 @@ class Folding(RuleBasedStateMachine):
 def compare_moments(
     sums: Sequence[MetricSums], entries: Sequence[LogEntry], experiment: Experiment
 ) -> None:
-    expected = recompute(entries, experiment)
-    kept = {(row.epoch, row.variant, row.metric): row.moments() for row in sums if row.n}
+    found = recompute(entries, experiment)
+    expected = {place: joint.value(0) for place, joint in found.items()}
+    kept = {(r.epoch, r.variant, r.metric, r.segment): r.moments() for r in sums if r.n}
     assert set(kept) == set(expected)
     for place, moments in expected.items():
         assert kept[place].n == moments.n
@@ -426,10 +427,10 @@ def test_verify_finds_what_was_tampered_with(running: Wired) -> None:
     arms(running)
     with running.store.write() as unit:
         row = unit.metric_sums.find(metric="latency_ms")[0]
-        unit.metric_sums.put_many([replace(row, shift=row.shift + 1e-6)])
+        unit.metric_sums.put_many([replace(row, shift=(row.shift[0] + 1e-6,))])
     found = running.experiments.verify("exp")
     assert len(found.differences) == 1
-    assert "latency_ms: folded Moments" in found.differences[0]
+    assert "latency_ms: folded JointMoments" in found.differences[0]
     assert found.compared == 2  # latency and errors of one unit
 
 
@@ -455,7 +456,7 @@ def test_a_batch_that_was_overtaken_is_not_written(running: Wired) -> None:
     one = running.experiments.get("exp")
     serve(running, "r", "u")
     with running.store.read() as unit:
-        slow, fast = (read_batch(unit, one, limit=10) for _ in range(2))
+        slow, fast = (read_batch(unit, one, limit=10, now=SERVED) for _ in range(2))
     assert slow is not None
     assert fast is not None
     with running.store.write() as unit:

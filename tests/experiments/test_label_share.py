@@ -32,7 +32,8 @@ def seen(units: dict[str, int], labelled: dict[str, int], effect: float = 0.0) -
     sums = [
         MetricSums(
             experiment="exp", epoch=1, variant=key, metric="brier", n=n,
-            shift=0.25 + (effect if key == "challenger" else 0.0), sum1=0.0, sum2=0.01 * n,
+            shift=(0.25 + (effect if key == "challenger" else 0.0),), sums=(0.0,),
+            products=(0.01 * n,),
         )
         for key, n in labelled.items()
     ]  # fmt: skip

@@ -334,7 +334,7 @@ def test_sums_that_were_tampered_with_are_found(running: Wired) -> None:
         [count] = unit.variant_counts.find(experiment="exp", variant="control")
         unit.variant_counts.put_many([replace(count, overdue=1)])
     assert running.experiments.verify("exp").differences == (
-        "epoch 1, control, overdue: folded (1, 0.0), recomputed None",
+        "epoch 1, control, overdue: folded (1,), recomputed None",
         "reported, control, score: folded (1, 5.0), recomputed (1, 4.0)",
     )
 

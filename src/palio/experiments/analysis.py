@@ -5,19 +5,25 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from functools import cached_property
 
 import msgspec
 
-from palio.experiments.design import Variant
+from palio.experiments.arm_moments import arm_moments
+from palio.experiments.design import Type, Variant
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Metric
-from palio.experiments.statistics import MetricSums, ReportedSums, VariantCounts
-from palio.stats import Comparison, Estimate, Looking, Moments, report_row, sample_ratio
+from palio.experiments.statistics import (
+    ContrastSums,
+    Falls,
+    MetricSums,
+    ReportedSums,
+    VariantCounts,
+)
+from palio.stats import AdaptiveSums, Moments
 
 __all__ = [
     "Arm",
@@ -36,17 +42,13 @@ __all__ = [
     "SampleRatio",
     "Statistics",
     "Verdict",
-    "contrasts_of",
     "looks_of",
-    "sample_ratio_of",
 ]
 
 
-# A mismatch ends an experiment for good, and on a right split it is a false alarm: it gets a
-# budget of its own, far below that of the goal.
-_SAMPLE_RATIO_ALPHA = 0.001
 _LATER = ("overdue", "reported")  # fields that arms of old reports do not have
-_NEVER_DIFFERED = 100  # units per arm, all of one value, after which that is worth saying
+_REPORT_LATER = (*("label_share", "by_segment", "unadjusted", "policy_version", "chance_to_win"),)
+_COUNTED = (*("units", "requests", "errors", "labelled", "outcomes", "crossovers", "overdue"),)
 
 
 class DecisionKind(enum.StrEnum):
@@ -194,7 +196,9 @@ class Report:
     """An experiment's analysis at one watermark of the log.
 
     ``progress`` is the share of the planned sample that has a value of the goal; ``None``
-    without a horizon.
+    without a horizon. ``by_segment`` are the contrasts within each segment, ``unadjusted`` those
+    without covariates, ``policy_version`` the weights in force, and ``chance_to_win`` how likely
+    the best challenger still wins by the horizon, where futility is asked for.
     """
 
     experiment: str
@@ -206,6 +210,10 @@ class Report:
     sample_ratio: SampleRatio
     decision: Decision
     label_share: LabelShare | None = None
+    by_segment: Mapping[str, tuple[Contrast, ...]] = field(default_factory=dict)
+    unadjusted: tuple[Contrast, ...] = ()
+    policy_version: int = 0
+    chance_to_win: float | None = None
 
     @property
     def digest(self) -> str:
@@ -214,7 +222,7 @@ class Report:
         Fields that came later count only where they are used, so that digests stay as they were.
         """
         report = msgspec.to_builtins(self)
-        for part, later in ((report, ("label_share",)), *((a, _LATER) for a in report["arms"])):
+        for part, later in ((report, _REPORT_LATER), *((a, _LATER) for a in report["arms"])):
             for name in later:
                 if not part[name]:
                     del part[name]
@@ -270,42 +278,74 @@ class Record:
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statistics:
-    """An experiment's statistics at a watermark, as read from the store."""
+    """An experiment's statistics at a watermark, as read from the store.
+
+    Parameters
+    ----------
+    watermark, sums, counts, reported
+        As folded.
+    contrasts
+        Of a bandit.
+    falls
+        How values under a stop-loss added up.
+    weights
+        Those that units of an epoch were assigned by, where they differ from the present ones.
+    settled
+        Whether the sums are of the metrics themselves already, as those of a table are.
+    """
 
     watermark: int
     sums: Sequence[MetricSums]
     counts: Sequence[VariantCounts]
     reported: Sequence[ReportedSums] = ()
+    contrasts: Sequence[ContrastSums] = ()
+    falls: Sequence[Falls] = ()
+    weights: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    settled: bool = False
 
-    def moments(self, variant: str, metric: str) -> Moments:
-        """Return a metric's moments in a variant over all epochs."""
-        rows = [row for row in self.sums if (row.variant, row.metric) == (variant, metric)]
-        total = Moments(0, 0.0, 0.0)
-        for row in rows:
-            total = total.merge(row.moments())
+    @cached_property
+    def _rows(self) -> Mapping[tuple[int, str, str, str], MetricSums]:
+        return {(row.epoch, row.variant, row.metric, row.segment): row for row in self.sums}
+
+    @cached_property
+    def epochs(self) -> Sequence[int]:
+        """Epochs with units, oldest first."""
+        return sorted({row.epoch for row in self.sums if row.n})
+
+    def row(self, epoch: int, variant: str, metric: str, segment: str = "") -> MetricSums | None:
+        """Return the sums at a place, if there are any."""
+        return self._rows.get((epoch, variant, metric, segment))
+
+    def moments(self, variant: str, metric: str, segment: str = "") -> Moments:
+        """Return the moments of a metric's first number in a variant, over all epochs."""
+        rows = (self.row(epoch, variant, metric, segment) for epoch in self.epochs)
+        return Moments.merged([Moments(0, 0.0, 0.0), *(row.moments() for row in rows if row)])
+
+    def contrast(self, variant: str, metric: str) -> AdaptiveSums:
+        """Return what a bandit's challenger has added up against the control."""
+        total = AdaptiveSums()
+        for row in self.contrasts:
+            if (row.variant, row.metric) == (variant, metric):
+                total = total.merge(row.adaptive())
         return total
+
+    def count(self, variant: str, field_name: str) -> int:
+        """Return a count of a variant over all epochs."""
+        return sum(getattr(row, field_name) for row in self.counts if row.variant == variant)
 
     def arm(self, experiment: Experiment, variant: Variant) -> Arm:
         """Return a variant's counts and plain figures."""
-        rows = [row for row in self.counts if row.variant == variant.key]
-        figures = {
-            metric.name: _figures(self.moments(variant.key, metric.name))
-            for metric in experiment.design.metrics.all
-        }
         return Arm(
             variant=variant.key,
             version=variant.version,
-            weight=variant.weight,
-            units=sum(row.units for row in rows),
-            requests=sum(row.requests for row in rows),
-            errors=sum(row.errors for row in rows),
-            labelled=sum(row.labelled for row in rows),
-            outcomes=sum(row.outcomes for row in rows),
-            crossovers=sum(row.crossovers for row in rows),
-            metrics=figures,
-            overdue=sum(row.overdue for row in rows),
+            weight=experiment.weights[variant.key],
+            **{name: self.count(variant.key, name) for name in _COUNTED},
+            metrics={
+                metric.name: self._figures(experiment, variant, metric)
+                for metric in experiment.design.metrics.all
+            },
             reported={
                 row.metric: ReportedFigures(row.n, row.total / row.n)
                 for row in self.reported
@@ -313,106 +353,20 @@ class Statistics:
             },
         )
 
-
-def contrasts_of(experiment: Experiment, statistics: Statistics) -> tuple[Contrast, ...]:
-    """Compare every challenger with the control on every metric.
-
-    The error budget of the goal, and that of all guardrails together, is shared equally over
-    what they are asked (Bonferroni).
-    """
-    metrics, alpha = experiment.design.metrics, experiment.design.stopping.alpha
-    arms = len(experiment.challengers)
-    asked = [(MetricRole.GOAL, metrics.goal_metric, alpha / arms)]
-    asked += [(MetricRole.SECONDARY, metric, alpha / arms) for metric in metrics.secondary_metrics]
-    asked += [
-        (MetricRole.GUARDRAIL, metric, alpha / arms / len(metrics.guardrails))
-        for metric in metrics.guardrail_metrics
-    ]
-    return tuple(
-        _contrast(experiment, statistics, variant, role=role, metric=metric, alpha=share)
-        for variant in experiment.challengers
-        for role, metric, share in asked
-    )
-
-
-def _contrast(
-    experiment: Experiment,
-    statistics: Statistics,
-    variant: Variant,
-    *,
-    role: MetricRole,
-    metric: Metric,
-    alpha: float,
-) -> Contrast:
-    control = statistics.moments(experiment.control.key, metric.name)
-    treated = statistics.moments(variant.key, metric.name)
-    better: Literal["larger", "smaller"] = "larger" if metric.direction.sign > 0 else "smaller"
-    looking = _looking(experiment, variant, alpha)
-    row = report_row(metric.name, control, treated, looking, better=better)
-    found, of_control = row.comparison, math.copysign(1.0, control.mean)
-    null = -metric.direction.sign * metric.margin * abs(control.mean)
-    same = min(control.n, treated.n) >= _NEVER_DIFFERED and found.effect == found.se == 0
-    effect = None if not (control.n and treated.n) else treated.mean - control.mean
-    relative = row.relative or found
-    low, high = sorted((of_control * relative.lower, of_control * relative.upper))
-    return Contrast(
-        metric=metric.name,
-        role=role,
-        variant=variant.key,
-        alpha=alpha,
-        null=null,
-        effect=effect,
-        relative=effect / abs(control.mean) if effect is not None and control.mean else None,
-        lower=_finite(found.lower),
-        upper=_finite(found.upper),
-        p_value=found.p_value,
-        rule=found.rule,
-        verdict=_verdict(metric, found, null, same=same),
-        fixed=None if row.fixed is None else _fixed(row.fixed),
-        note=found.reason or "",
-        relative_lower=_finite(low) if row.relative else None,
-        relative_upper=_finite(high) if row.relative else None,
-        chance_to_beat=row.chance_to_beat,
-        expected_loss=row.expected_loss.treatment if row.expected_loss else None,
-    )
-
-
-def _looking(experiment: Experiment, variant: Variant, alpha: float) -> Looking:
-    stopping = experiment.design.stopping
-    both = experiment.control.weight + variant.weight
-    return Looking(
-        alpha=alpha,
-        horizon=None if stopping.horizon is None else max(2, round(stopping.horizon * both)),
-        planned=max(2, round(stopping.min_sample / 0.5)),
-        treatment_share=variant.weight / both if 0 < variant.weight < both else 0.5,
-    )
-
-
-def _verdict(metric: Metric, found: Comparison, null: float, *, same: bool) -> Verdict:
-    if not (math.isfinite(found.lower) and math.isfinite(found.upper)):
-        return Verdict.UNCLEAR if same else Verdict.TOO_EARLY
-    sign = metric.direction.sign
-    low, high = sorted((sign * found.lower, sign * found.upper))
-    if low > 0:
-        return Verdict.BETTER
-    return Verdict.WORSE if high < sign * null else Verdict.UNCLEAR
-
-
-def _fixed(found: Estimate) -> FixedFigures:
-    return FixedFigures(_finite(found.lower), _finite(found.upper), found.p_value)
-
-
-def sample_ratio_of(experiment: Experiment, statistics: Statistics) -> SampleRatio:
-    """Ask whether newly assigned units were split as designed, over all epochs at one budget."""
-    epochs: defaultdict[int, dict[str, int]] = defaultdict(
-        lambda: dict.fromkeys(experiment.weights, 0)
-    )
-    for row in statistics.counts:
-        epochs[row.epoch][row.variant] = row.units
-    if not epochs:
-        return SampleRatio(1.0, mismatch=False)
-    found = sample_ratio((counts, experiment.weights) for counts in epochs.values())
-    return SampleRatio(found.p_value, mismatch=found.p_value <= _SAMPLE_RATIO_ALPHA)
+    def _figures(self, experiment: Experiment, variant: Variant, metric: Metric) -> MetricFigures:
+        """Return a metric as observed, epochs together and nothing taken out."""
+        rows = [self.row(epoch, variant.key, metric.name) for epoch in self.epochs]
+        filled = [row for row in rows if row is not None and row.n]
+        if experiment.design.type is Type.PAIRED and variant.key != experiment.control.key:
+            parts = [row.joint().value(1) for row in filled]  # the first is the difference
+        else:
+            parts = [
+                found
+                for row in filled
+                for found in arm_moments(metric, [row], adjusted=False, settled=self.settled)
+            ]
+        found = Moments.merged([Moments(0, 0.0, 0.0), *parts])
+        return MetricFigures(found.n, found.mean, math.sqrt(max(found.var, 0.0)))
 
 
 def looks_of(experiment: Experiment, report: Report) -> Iterable[Look]:
@@ -436,11 +390,3 @@ def looks_of(experiment: Experiment, report: Report) -> Iterable[Look]:
             decision=report.decision.kind,
             counts={arm.variant: arm.units for arm in report.arms},
         )
-
-
-def _figures(moments: Moments) -> MetricFigures:
-    return MetricFigures(moments.n, moments.mean, math.sqrt(max(moments.var, 0.0)))
-
-
-def _finite(bound: float) -> float | None:
-    return bound if math.isfinite(bound) else None

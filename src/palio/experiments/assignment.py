@@ -13,6 +13,7 @@ from typing_extensions import override
 from palio.bucketing import Line, Split
 from palio.errors import InvalidInput
 from palio.experiments.audience import Attributes, Condition
+from palio.experiments.covariates import Segment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,6 +125,16 @@ class Assigner:
     ranges
         The same as ranges of places by what they are for: a unit takes part if its place on
         each line is in [low, high).
+    policy_version
+        Which weights these are.
+    sticky
+        Whether units keep their first variant, which only the store knows.
+    by_request
+        Whether the unit is the request's own id.
+    paired
+        Whether all variants score a request, whichever answers.
+    segments
+        By which units are told apart.
     """
 
     experiment: str
@@ -132,6 +143,11 @@ class Assigner:
     split: Split
     versions: Mapping[str, str]
     part: Part = field(default_factory=Part)
+    policy_version: int = 0
+    sticky: bool = False
+    by_request: bool = False
+    paired: bool = False
+    segments: tuple[Segment, ...] = ()
     ranges: Mapping[str, Range] = field(init=False, repr=False, compare=False)
     _is_open: bool = field(init=False, repr=False, compare=False)
 
@@ -188,6 +204,12 @@ class Assigner:
             admitted &= np.fromiter(met, np.bool_, len(units))
         return np.where(admitted, self.split.assign_many(units), "")
 
+    def segments_of(self, attributes: Attributes | None) -> tuple[str, ...]:
+        """Give the segments that a unit is in."""
+        if not self.segments:
+            return ()
+        return tuple(segment.of(attributes or {}) for segment in self.segments)
+
     def _admits(self, unit: str, attributes: Attributes) -> bool:
         in_range = all(low <= line.place(unit) < high for line, low, high in self.ranges.values())
         return in_range and self._is_audience(attributes)
@@ -209,6 +231,8 @@ class Assignment:
     experiment: str | None = None
     epoch: int = 0
     propensity: float = 1.0
+    policy_version: int = 0
+    segments: tuple[str, ...] = ()
 
 
 def _ranges(part: Part, *, endpoint: str, salt: str) -> dict[str, Range]:

@@ -17,9 +17,8 @@ from palio.experiments.analysis import (
     SampleRatio,
     Statistics,
     Verdict,
-    contrasts_of,
-    sample_ratio_of,
 )
+from palio.experiments.comparing import contrasts_of, sample_ratio_of, segment_contrasts_of
 from palio.experiments.design import Type
 from palio.experiments.domain import Experiment
 from palio.experiments.label_share import label_share_of
@@ -81,6 +80,13 @@ def report_of(
         sample_ratio=ratio,
         decision=decide(look),
         label_share=labels,
+        by_segment=segment_contrasts_of(experiment, statistics),
+        unadjusted=(
+            contrasts_of(experiment, statistics, adjusted=False)
+            if experiment.design.covariates
+            else ()
+        ),
+        policy_version=experiment.policy_version,
     )
     return report, fresh
 

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
 
 import msgspec
 
 from palio.errors import InvalidInput
 from palio.experiments.assignment import Namespace, Part
 from palio.experiments.audience import Condition
-from palio.experiments.metrics import LATER, Metric, metric_named
+from palio.experiments.covariates import Covariate, Segment
+from palio.experiments.metric_forms import Kind
+from palio.experiments.metrics import LATER, Metric, Source, metric_named
+from palio.experiments.policy import Policy
+from palio.experiments.risk import Criteria, StopLoss
 from palio.registry.domain import check_name
 
-__all__ = ["ExperimentDraft", "Metrics", "Stopping", "Type", "Variant"]
+__all__ = ["REQUEST", "ExperimentDraft", "Metrics", "Stopping", "Type", "Variant"]
 
+REQUEST = "request"
+"""The ``unit`` of a design that randomises requests."""
 _MOST_CONDITIONS = 32
-_LATER = ("coverage", "holdout", "namespace", "audience")  # fields that old designs do not have
+_MOST_SEGMENTS, _MOST_COVARIATES = 4, 8
+_LONGEST_S = 1e9
+_LATER = frozenset(  # fields that old designs do not have
+    {
+        *("coverage", "holdout", "namespace", "audience", "label_independent", "label_delay_s"),
+        *("sticky", "segments", "covariates", "policy", "stop_loss", "criteria", "automatic"),
+    }
+)
+_STOPPING_LATER = {"early_stop": True, "futility": None}
 _LEAST_ALPHA = 0.001  # the smallest level that a comparison is made for
 
 
@@ -26,6 +41,8 @@ class Type(enum.StrEnum):
 
     AB = "ab"  # versions against each other
     AA = "aa"  # a version against itself: checks the instrument, never ships
+    PAIRED = "paired"  # every version scores each request, one answers
+    BANDIT = "bandit"  # a policy moves the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,12 @@ class Stopping:
     min_duration_s, max_duration_s
         Seconds since the start before which nothing is shipped, and after which it is
         inconclusive.
+    early_stop
+        Whether a winner is shipped as soon as it is known; otherwise at the horizon or the
+        maximum duration, whichever comes first.
+    futility
+        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once; needs a
+        horizon. It never ships anything, so the level holds.
     """
 
     alpha: float = 0.05
@@ -109,6 +132,8 @@ class Stopping:
     min_sample: int = 1_000
     min_duration_s: float = 0.0
     max_duration_s: float | None = None
+    early_stop: bool = True
+    futility: float | None = None
 
     def __post_init__(self) -> None:
         _within("alpha", self.alpha, 0.01, 0.2)
@@ -118,17 +143,54 @@ class Stopping:
         _within("min_duration_s", self.min_duration_s, 0, 10**9)
         if self.max_duration_s is not None:
             _within("max_duration_s", self.max_duration_s, max(1.0, self.min_duration_s), 10**9)
+        if self.futility is not None:
+            _within("futility", self.futility, 1e-6, 0.5)
+            if self.horizon is None:
+                raise InvalidInput(
+                    "futility needs a horizon to be reached; declare one, or leave it out",
+                    field="futility",
+                    value=self.futility,
+                )
+        if not self.early_stop and self.horizon is None and self.max_duration_s is None:
+            raise InvalidInput(
+                "without early_stop an end must be declared; give horizon or max_duration_s",
+                field="early_stop",
+                value=False,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentDraft:
     """An experiment as a person designs it.
 
-    The first variant is the control. ``unit`` says what is randomised (``user_id``), for the
-    record; clients send its value.
+    The first variant is the control. ``unit`` says what is randomised (``user_id``); clients send
+    its value. ``request`` randomises each request by its id, whatever unit is sent with it.
 
-    ``coverage``, ``holdout``, ``namespace`` and ``audience`` say which units take part, as in
-    `Part`; all others get the champion and are no units of the experiment.
+    Parameters
+    ----------
+    key, endpoint, variants, metrics, type, stopping, hypothesis
+        What is compared, where, on what and until when.
+    coverage, holdout, namespace, audience
+        Which units take part, as in `Part`; all others get the champion and are no units of the
+        experiment.
+    label_independent
+        That the label of a request does not depend on which version answered, which a paired
+        experiment needs.
+    label_delay_s
+        Seconds that outcomes take to arrive: those of younger requests and units do not count
+        yet, so that quick outcomes are not over-represented.
+    sticky
+        Whether units keep their variant when weights change; it is kept in the store.
+    segments
+        Segments that are reported, by attributes of the request.
+    covariates
+        What is known of units from before, taken out of means.
+    policy
+        How weights move.
+    stop_loss, criteria
+        What is not borne, and what a winner must fulfil.
+    automatic
+        Whether the evaluator ships, rolls back and ends the experiment by itself.
     """
 
     key: str
@@ -143,10 +205,25 @@ class ExperimentDraft:
     holdout: float = 0.0
     namespace: Namespace | None = None
     audience: tuple[Condition, ...] = ()
+    label_independent: bool = False
+    label_delay_s: float = 0.0
+    sticky: bool = False
+    segments: tuple[Segment, ...] = ()
+    covariates: tuple[Covariate, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    stop_loss: StopLoss | None = None
+    criteria: Criteria = field(default_factory=Criteria)
+    automatic: bool = False
 
     def __post_init__(self) -> None:
         check_name("experiment", self.key)
         self._check_part()
+        self._check_variants()
+        self._check_alpha()
+        self._check_type()
+        self._check_measures()
+
+    def _check_variants(self) -> None:
         if len(self.variants) < 2:  # noqa: PLR2004
             raise InvalidInput(
                 f"{self.key} needs at least two variants, got {len(self.variants)}",
@@ -155,22 +232,7 @@ class ExperimentDraft:
             )
         for variant in self.variants:
             check_name("variant", variant.key)
-        keys = [variant.key for variant in self.variants]
-        if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise InvalidInput(
-                f"variants named twice: {', '.join(twice)}; give each one a key of its own",
-                field="variants",
-                value=twice,
-            )
-        self._check_alpha()
-        versions = {variant.version for variant in self.variants}
-        if (self.type is Type.AA) != (len(versions) == 1):
-            raise InvalidInput(
-                f"{self.key} is of type {self.type} and compares {len(versions)} version(s); "
-                "aa compares a version with itself, ab different ones",
-                field="type",
-                value=self.type,
-            )
+        _check_once("variants", [variant.key for variant in self.variants])
 
     def _check_alpha(self) -> None:
         questions = (len(self.variants) - 1) * max(1, len(self.metrics.guardrails))
@@ -195,6 +257,97 @@ class ExperimentDraft:
             why = f"takes at most {_MOST_CONDITIONS} conditions"
             raise _refused("audience", len(self.audience), why)
 
+    def _check_type(self) -> None:
+        versions = {variant.version for variant in self.variants}
+        if (self.type is Type.AA) != (len(versions) == 1):
+            raise InvalidInput(
+                f"{self.key} is of type {self.type} and compares {len(versions)} version(s); "
+                "aa compares a version with itself, the others different ones",
+                field="type",
+                value=self.type,
+            )
+        if self.policy.moves != (self.type is Type.BANDIT):
+            raise InvalidInput(
+                f"{self.key} is of type {self.type} and its policy is {self.policy.kind}; a "
+                "bandit needs one that moves weights, and the other types the fixed one",
+                field="policy",
+                value=self.policy.kind,
+            )
+        if self.type is Type.PAIRED:
+            self._check_paired()
+        if self.type is Type.BANDIT:
+            self._check_bandit()
+
+    def _check_paired(self) -> None:
+        if not self.label_independent:
+            raise InvalidInput(
+                f"{self.key} is paired and does not declare label_independent; it must be true "
+                "that a request has the same label whichever version answers it. Where the answer "
+                "decides what becomes known (a rejected loan has no label), take type ab",
+                field="label_independent",
+                value=False,
+            )
+        for metric in self.metrics.all:
+            if metric.kind is not Kind.MEAN or metric.source is Source.OUTCOME:
+                raise InvalidInput(
+                    f"{metric.name} cannot be measured in a paired experiment: it depends on the "
+                    "version that answered; take scores of prediction and label (brier, "
+                    "log_loss, accuracy …), latency_ms or error",
+                    field="metrics",
+                    value=metric.name,
+                )
+
+    def _check_bandit(self) -> None:
+        self.policy.check(len(self.variants))
+        if not self.weights_may_move:
+            raise InvalidInput(
+                f"{self.key} is a bandit: its weights move, and units would move with them; "
+                "randomise requests (unit: request), or keep variants (sticky: true)",
+                field="sticky",
+                value=self.sticky,
+            )
+        goal = self.metrics.goal_metric
+        if goal.kind is not Kind.MEAN:
+            raise InvalidInput(
+                f"the goal of a bandit is a mean a unit, and {goal.name} is a {goal.kind}; take "
+                "the outcome itself",
+                field="metrics",
+                value=goal.name,
+            )
+
+    def _check_measures(self) -> None:
+        if not 0 <= self.label_delay_s <= _LONGEST_S:
+            raise _refused("label_delay_s", self.label_delay_s, f"must be in [0, {_LONGEST_S:g}]")
+        _check_once("segments", [segment.attribute for segment in self.segments])
+        _check_once("covariates", [covariate.name for covariate in self.covariates])
+        if len(self.segments) > _MOST_SEGMENTS or len(self.covariates) > _MOST_COVARIATES:
+            raise InvalidInput(
+                f"at most {_MOST_SEGMENTS} segments and {_MOST_COVARIATES} covariates can be "
+                f"asked for, got {len(self.segments)} and {len(self.covariates)}",
+                field="segments",
+            )
+        if self.covariates and self.type in {Type.PAIRED, Type.BANDIT}:
+            raise InvalidInput(
+                f"covariates have no place in an experiment of type {self.type}; take them out, "
+                "or take type ab",
+                field="covariates",
+            )
+        self._check_stop_loss()
+
+    def _check_stop_loss(self) -> None:
+        if self.stop_loss is None:
+            return
+        for metric in self.metrics.all:
+            plain = metric.kind is Kind.MEAN and metric.source is Source.OUTCOME
+            if metric.name == self.stop_loss.metric and plain:
+                return
+        raise InvalidInput(
+            f"stop_loss is on {self.stop_loss.metric!r}, which is no outcome that this design "
+            "measures; name one of its metrics whose source is outcome",
+            field="stop_loss",
+            value=self.stop_loss.metric,
+        )
+
     @property
     def part(self) -> Part:
         """Which units take part."""
@@ -206,18 +359,49 @@ class ExperimentDraft:
         )
 
     @property
+    def by_request(self) -> bool:
+        """Tell whether each request is a unit of its own."""
+        return self.unit == REQUEST
+
+    @property
+    def weights_may_move(self) -> bool:
+        """Tell whether weights may change while it runs without moving units."""
+        return self.sticky or self.by_request
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the design: what is frozen when the experiment starts.
 
         Fields that came later count only where they are used, so that digests stay as they were.
         """
-        fields = msgspec.to_builtins(self)
-        unused = {name for name in _LATER if not fields[name] or fields[name] == 1.0}
-        kept = {name: value for name, value in fields.items() if name not in unused}
-        for metric in fields["metrics"]["declared"]:
+        given = msgspec.to_builtins(self)
+        unused = msgspec.to_builtins(_unused_later())
+        kept = {name: value for name, value in given.items() if unused.get(name, ...) != value}
+        for name, unused in _STOPPING_LATER.items():
+            if given["stopping"][name] == unused:
+                del kept["stopping"][name]
+        for metric in given["metrics"]["declared"]:
             for name in [name for name in LATER if not metric[name]]:
                 del metric[name]
         return hashlib.sha256(msgspec.json.encode(kept, order="sorted")).hexdigest()
+
+
+def _unused_later() -> dict[str, object]:
+    """Return what fields that came later are where they are not used."""
+    later = [one for one in fields(ExperimentDraft) if one.name in _LATER]
+    return {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in later
+    }
+
+
+def _check_once(field_name: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput(
+            f"{field_name} named twice: {', '.join(twice)}; give each one once",
+            field=field_name,
+            value=twice,
+        )
 
 
 def _refused(name: str, value: float, why: str) -> InvalidInput:

@@ -10,7 +10,7 @@ from datetime import datetime
 from palio.bucketing import Split
 from palio.errors import IllegalTransition, InvalidInput
 from palio.experiments.assignment import Assigner
-from palio.experiments.design import ExperimentDraft, Variant
+from palio.experiments.design import ExperimentDraft, Type, Variant
 
 __all__ = ["ALLOWED", "OPEN", "Experiment", "State"]
 
@@ -41,7 +41,8 @@ class Experiment:
 
     ``champion`` is the endpoint's champion when it started, the one that ``ship`` expects to
     find; ``frozen`` the digest of the design at that moment; ``winner`` the variant that was
-    shipped, if any.
+    shipped, if any. ``published`` are the weights in force under ``policy_version``; those of
+    the design where nobody has moved them.
     """
 
     key: str
@@ -58,6 +59,8 @@ class Experiment:
     frozen: str | None = None
     winner: str | None = None
     reason: str = ""
+    policy_version: int = 0
+    published: Mapping[str, float] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -77,6 +80,8 @@ class Experiment:
     @property
     def weights(self) -> dict[str, float]:
         """Share of units by variant."""
+        if self.published is not None:
+            return dict(self.published)
         return {variant.key: variant.weight for variant in self.design.variants}
 
     def covers(self, at: datetime) -> bool:
@@ -96,6 +101,11 @@ class Experiment:
             split=self.split(),
             versions={variant.key: variant.version for variant in self.design.variants},
             part=self.design.part,
+            policy_version=self.policy_version,
+            sticky=self.design.sticky,
+            by_request=self.design.by_request,
+            paired=self.design.type is Type.PAIRED,
+            segments=self.design.segments,
         )
 
     def variant(self, key: str) -> Variant:

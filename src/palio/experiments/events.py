@@ -19,6 +19,7 @@ __all__ = [
     "OutcomeDraft",
     "Prediction",
     "Receipt",
+    "Scored",
     "Value",
     "check_against",
     "check_draft",
@@ -34,6 +35,18 @@ Subject = tuple[str | None, str | None, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What another variant made of the same request: it was asked, and did not answer."""
+
+    variant: str
+    version: str
+    values: list[Label]
+    probabilities: list[list[float]] | None = None
+    latency_ms: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """One served request, with all that a later judgement of it needs.
 
@@ -41,6 +54,9 @@ class Prediction:
     ``classes``. ``propensity`` is the chance with which the unit was given this variant.
     ``error`` says why the model gave no answer; then ``values`` is empty. ``forced`` says that
     the request asked for its variant, to try it; then it is no part of the experiment.
+
+    ``policy_version`` names the weights that were in force, ``segments`` those that the unit is
+    in; ``others`` is what the other variants of a paired experiment made of the request.
     """
 
     request_id: str
@@ -60,6 +76,9 @@ class Prediction:
     error: str | None = None
     runtime: str = ""
     forced: bool = False
+    policy_version: int = 0
+    segments: tuple[str, ...] = ()
+    others: tuple[Scored, ...] = ()
 
     def counts_for(self, experiment: str) -> bool:
         """Tell whether it is evidence in an experiment."""
@@ -79,6 +98,8 @@ class Exposure:
     variant: str
     epoch: int
     propensity: float
+    policy_version: int = 0
+    segments: tuple[str, ...] = ()
 
     @property
     def request_id(self) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from palio.errors import InvalidInput
-from palio.experiments.analysis import Contrast, Report, Statistics, contrasts_of
+from palio.experiments.analysis import Report, Statistics
+from palio.experiments.comparing import contrasts_of
 from palio.experiments.decision import report_of
 from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
 from palio.experiments.domain import Experiment, State
@@ -43,8 +44,6 @@ class FrameReport(Report):
 
     Attributes
     ----------
-    unadjusted
-        The contrasts without covariates; none where there are no covariates.
     variance_removed
         Share of the variance that the covariates took out, by metric.
     segments
@@ -57,7 +56,6 @@ class FrameReport(Report):
         Segments with fewer units, of which nothing is said.
     """
 
-    unadjusted: tuple[Contrast, ...] = ()
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     segments: Mapping[str, FrameReport] = field(default_factory=dict)
     segment_alpha: float | None = None
@@ -218,13 +216,11 @@ class _Asked:
         adjusted = _without_covariates(raw)
         goal = goals[0].name
         found, _ = report_of(experiment, self._statistics(values.counts, adjusted, goal), self.at)
-        unadjusted: tuple[Contrast, ...] = ()
         if self.covariates:
             statistics = self._statistics(values.counts, plain, goal)
-            unadjusted = contrasts_of(experiment, statistics)
+            found = replace(found, unadjusted=contrasts_of(experiment, statistics))
         return FrameReport(
             **{name: getattr(found, name) for name in Report.__dataclass_fields__},
-            unadjusted=unadjusted,
             variance_removed=_removed(plain, adjusted) if self.covariates else {},
         )
 
@@ -274,10 +270,7 @@ class _Asked:
         return Statistics(
             watermark=sum(counted.rows for counted in counts.values()),
             sums=[
-                MetricSums(
-                    experiment=self.name, epoch=1, variant=variant, metric=metric, n=found.n,
-                    shift=found.mean, sum1=0.0, sum2=found.var * max(found.n - 1, 0),
-                )
+                MetricSums.holding(found, experiment=self.name, variant=variant, metric=metric)
                 for (variant, metric), found in moments.items()
             ],
             counts=[
@@ -288,6 +281,7 @@ class _Asked:
                 )
                 for variant, counted in counts.items()
             ],
+            settled=True,
         )  # fmt: skip
 
 

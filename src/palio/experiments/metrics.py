@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
 from palio.errors import InvalidInput
 from palio.experiments.events import LABEL, Outcome, Prediction
+from palio.experiments.metric_forms import Form, Kind, form_of
 from palio.registry.signature import Label
 
 __all__ = [
@@ -30,6 +31,7 @@ LATER = ("window_s", "limits", "winsorise")
 """Fields that metrics declared before did not have: where unused, no part of a design's digest."""
 _LARGEST = 1e120  # scores beyond cannot be summed and squared; the square of an outcome can
 _LONGEST_S = 1e9  # a window of thirty years
+_SHARES = frozenset({"error", "accuracy"})
 _TINY = 1e-15  # probabilities are kept this far from 0 under the logarithm
 
 
@@ -54,7 +56,7 @@ class Source(enum.StrEnum):
 
 
 _KNOWN: Mapping[Source, tuple[str, ...]] = {
-    Source.PREDICTION: ("latency_ms", "error"),
+    Source.PREDICTION: ("latency_ms", "error", "score", "requests"),
     Source.SCORING: ("brier", "log_loss", "accuracy", "squared_error", "absolute_error"),
 }
 
@@ -81,7 +83,10 @@ class Metric:
     winsorise: bool = False
 
     def __post_init__(self) -> None:
-        known = _KNOWN.get(self.source)
+        composed = self.kind is not Kind.MEAN
+        known = ("of outcomes and built-in names",) if composed else _KNOWN.get(self.source)
+        if composed and self.source is Source.OUTCOME:
+            known = None
         if known is not None and self.name not in known:
             raise InvalidInput(
                 f"{self.name!r} is no metric of {self.source}; there are {', '.join(known)}",
@@ -120,10 +125,47 @@ class Metric:
                 value=self.limits,
             )
 
+    @property
+    def form(self) -> Form:
+        """What its name says it is made of."""
+        return form_of(self.name)
+
+    @property
+    def kind(self) -> Kind:
+        """How a number for an arm is made of the values of its units."""
+        return self.form.kind
+
+    @property
+    def bases(self) -> tuple[Metric, ...]:
+        """The means that it is made of: itself, if it is one."""
+        if self.kind is Kind.MEAN:
+            return (self,)
+        return tuple(self._base(name) for name in self.form.of)
+
+    def _base(self, name: str) -> Metric:
+        for source, known in _KNOWN.items():
+            if name in known:
+                plain = BUILTIN.get(name)
+                return plain or Metric(name, self.direction, source)
+        return replace(self, name=name, margin=0.0)
+
+    @property
+    def is_share(self) -> bool:
+        """Tell whether every value lies in [0, 1]."""
+        return self.name in _SHARES or self.kind is Kind.WIN_RATE or self.limits == (0.0, 1.0)
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether it needs outcomes."""
+        return any(base.source is not Source.PREDICTION for base in self.bases)
+
     def waits_for(self, outcome: str) -> bool:
         """Tell whether outcomes of a name give it values."""
-        name = {Source.OUTCOME: self.name, Source.SCORING: LABEL}.get(self.source)
-        return outcome == name
+        return any(
+            outcome == (base.name if base.source is Source.OUTCOME else LABEL)
+            for base in self.bases
+            if base.source is not Source.PREDICTION
+        )
 
     def outside(self, value: float) -> bool:
         """Tell whether a value is outside the limits."""
@@ -159,8 +201,9 @@ BUILTIN: Mapping[str, Metric] = {
 def metric_named(text: str) -> Metric:
     """Read a metric as people write it.
 
-    A built-in name (``brier``), or for an outcome its name and direction: ``revenue:higher``,
-    ``complaints:lower``.
+    A built-in name (``brier``), or a name and direction: of an outcome (``revenue:higher``), of
+    the predicted ``score``, or of what is made of them, as `form_of` reads it:
+    ``revenue/visits:higher``, ``p95(latency_ms):lower``, ``sharpe(return):higher``.
 
     Examples
     --------
@@ -179,7 +222,8 @@ def metric_named(text: str) -> Metric:
         )
     for direction in Direction:
         if name and side and direction.startswith(side):
-            return Metric(name, direction)
+            source = Source.PREDICTION if name == "score" else Source.OUTCOME
+            return Metric(name, direction, source)
     raise InvalidInput(
         f"{text!r} is no metric; take one of {', '.join(BUILTIN)}, or an outcome's name with its "
         "direction, as in revenue:higher",
@@ -204,7 +248,8 @@ def request_values(
     """
     match metric.source:
         case Source.PREDICTION:
-            return [_PREDICTION_FIELDS[metric.name](prediction)]
+            value = _PREDICTION_FIELDS[metric.name](prediction)
+            return [] if value is None else [value]
         case Source.OUTCOME:
             return outcome_values(metric, outcomes, since=prediction.at)
         case Source.SCORING:
@@ -246,7 +291,12 @@ def reported_values(metrics: Iterable[Metric], outcome: Outcome) -> list[float]:
 
     The name need not be that of a metric; where it is, its limits hold.
     """
-    known = {metric.name: metric for metric in metrics if metric.source is Source.OUTCOME}
+    known = {
+        base.name: base
+        for metric in metrics
+        for base in metric.bases
+        if base.source is Source.OUTCOME
+    }
     plain = Metric(outcome.name, Direction.HIGHER)
     return outcome_values(known.get(outcome.name, plain), [outcome])
 
@@ -319,9 +369,19 @@ def _absolute_error(prediction: Prediction, row: int, truth: Label) -> float | N
     return None if error is None else abs(error)
 
 
-_PREDICTION_FIELDS: Mapping[str, Callable[[Prediction], float]] = {
+def _mean_score(prediction: Prediction) -> float | None:
+    """Return the mean over rows of the last class's probability, or of the predicted number."""
+    shares = prediction.probabilities
+    values = prediction.values if shares is None else [row[-1] for row in shares]
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+_PREDICTION_FIELDS: Mapping[str, Callable[[Prediction], float | None]] = {
     "latency_ms": lambda prediction: prediction.latency_ms,
     "error": lambda prediction: float(prediction.error is not None),
+    "score": _mean_score,
+    "requests": lambda _: 1.0,
 }
 _SCORING_RULES: Mapping[str, Callable[[Prediction, int, Label], float | None]] = {
     "brier": _brier,

@@ -8,13 +8,18 @@ from typing import Protocol
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
+from palio.experiments.lease import Lease
+from palio.experiments.published import Published
 from palio.experiments.statistics import (
+    ContrastSums,
     Cursor,
+    Falls,
     MetricSums,
     ReportedSums,
     UnitValues,
     VariantCounts,
 )
+from palio.experiments.sticky import StickyAssignment
 from palio.ports import Collection
 from palio.registry.ports import RegistryUnit
 
@@ -89,7 +94,7 @@ class ExperimentUnit(RegistryUnit, Protocol):
 
     @property
     def metric_sums(self) -> Collection[MetricSums]:
-        """Sums under (experiment, epoch, variant, metric)."""
+        """Sums under (experiment, epoch, variant, metric, segment)."""
         ...
 
     @property
@@ -100,6 +105,31 @@ class ExperimentUnit(RegistryUnit, Protocol):
     @property
     def reported_sums(self) -> Collection[ReportedSums]:
         """What was reported for variants, under (experiment, variant, metric)."""
+        ...
+
+    @property
+    def contrast_sums(self) -> Collection[ContrastSums]:
+        """Contrasts of bandits under (experiment, epoch, variant, metric)."""
+        ...
+
+    @property
+    def falls(self) -> Collection[Falls]:
+        """How values added up under (experiment, variant)."""
+        ...
+
+    @property
+    def published(self) -> Collection[Published]:
+        """Weights under (experiment, policy version)."""
+        ...
+
+    @property
+    def sticky(self) -> Collection[StickyAssignment]:
+        """Variants that units keep, under (experiment, unit)."""
+        ...
+
+    @property
+    def leases(self) -> Collection[Lease]:
+        """Who does what only one may do, under its name."""
         ...
 
     @property

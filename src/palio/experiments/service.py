@@ -24,6 +24,7 @@ from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.publishing import first_weights, weights_by_epoch
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant
 from palio.experiments.starting import check_shippable, check_versions
@@ -115,7 +116,9 @@ class Experiments:
                 frozen=experiment.design.digest,
             )
             unit.experiments.put_many([started])
-            unit.cursors.put_many([Cursor(key, unit.log.head())])
+            head = unit.log.head()
+            unit.cursors.put_many([Cursor(key, head, head, head)])
+            unit.published.put_many([first_weights(started, head)])
             self._audit_state(unit, experiment, started)
         return started
 
@@ -366,15 +369,15 @@ class Experiments:
                 return
         while True:
             with self.store.read() as unit:
-                batch = read_batch(unit, experiment, limit=_BATCH)
-            if batch is None or batch.cursor >= head:
+                batch = read_batch(unit, experiment, limit=_BATCH, now=self.clock())
+            if batch is None or (batch.entries and batch.before.seq >= head):
                 return
             with self.store.write() as unit:
                 batch.write(unit)
 
     def _look(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
         """Decide on what is folded, and keep what this look is the first to see."""
-        statistics = _statistics(unit, experiment.key)
+        statistics = _statistics(unit, experiment)
         earlier = unit.looks.find(experiment=experiment.key, last=len(experiment.challengers))
         report, fresh = report_of(
             experiment,
@@ -456,11 +459,15 @@ def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str
     return model
 
 
-def _statistics(unit: ExperimentUnit, key: str) -> Statistics:
+def _statistics(unit: ExperimentUnit, experiment: Experiment) -> Statistics:
+    key = experiment.key
     cursor = unit.cursors.get(key)
     return Statistics(
         0 if cursor is None else cursor.seq,
         unit.metric_sums.find(experiment=key),
         unit.variant_counts.find(experiment=key),
         unit.reported_sums.find(experiment=key),
+        unit.contrast_sums.find(experiment=key),
+        unit.falls.find(experiment=key),
+        weights_by_epoch(unit, experiment),
     )

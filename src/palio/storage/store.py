@@ -27,13 +27,18 @@ from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
+from palio.experiments.lease import Lease
+from palio.experiments.published import Published
 from palio.experiments.statistics import (
+    ContrastSums,
     Cursor,
+    Falls,
     MetricSums,
     ReportedSums,
     UnitValues,
     VariantCounts,
 )
+from palio.experiments.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
@@ -126,6 +131,31 @@ class SqlUnit:
     def reported_sums(self) -> SqlCollection[ReportedSums]:
         """What was reported for variants."""
         return SqlCollection(self._connection, tables.reported_sums, ReportedSums)
+
+    @cached_property
+    def contrast_sums(self) -> SqlCollection[ContrastSums]:
+        """Contrasts of bandits."""
+        return SqlCollection(self._connection, tables.contrast_sums, ContrastSums)
+
+    @cached_property
+    def falls(self) -> SqlCollection[Falls]:
+        """How values added up."""
+        return SqlCollection(self._connection, tables.falls, Falls)
+
+    @cached_property
+    def published(self) -> SqlCollection[Published]:
+        """Published weights."""
+        return SqlCollection(self._connection, tables.published_weights, Published)
+
+    @cached_property
+    def sticky(self) -> SqlCollection[StickyAssignment]:
+        """Variants that units keep."""
+        return SqlCollection(self._connection, tables.sticky_assignments, StickyAssignment)
+
+    @cached_property
+    def leases(self) -> SqlCollection[Lease]:
+        """Who does what only one may do."""
+        return SqlCollection(self._connection, tables.leases, Lease)
 
     @cached_property
     def crossings(self) -> SqlCollection[Crossing]:

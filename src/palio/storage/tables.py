@@ -278,6 +278,8 @@ experiments = _listed(
     _word("frozen", null=True),
     _word("winner", null=True),
     _word("reason"),
+    _later(_count("policy_version"), "0"),
+    _json("published"),
     _refers(model="models.name"),
 )
 crossings = _listed(
@@ -325,6 +327,8 @@ cursors = _keyed(
     ("experiment",),
     _word("experiment"),
     _count("seq"),
+    _later(_count("matured"), "0"),
+    _later(_count("start"), "0"),
     _refers(experiment="experiments.key"),
 )
 unit_values = _keyed(
@@ -336,18 +340,20 @@ unit_values = _keyed(
     _word("variant"),
     _json("values"),
     _time("first_at", null=True),
+    _count("first_seq"),
+    _count("policy_version"),
+    _json("segments"),
 )
 metric_sums = _keyed(
     "metric_sums",
-    ("experiment", "epoch", "variant", "metric"),
+    ("experiment", "epoch", "variant", "metric", "segment"),
     _word("experiment"),
     _count("epoch"),
     _word("variant"),
     _word("metric"),
+    _word("segment"),
     _count("n"),
-    _real("shift"),
-    _real("sum1"),
-    _real("sum2"),
+    *(_json(name) for name in ("shift", "sums", "products", "bins")),
     _refers(experiment="experiments.key"),
 )
 variant_counts = _keyed(
@@ -362,7 +368,8 @@ variant_counts = _keyed(
     _count("labelled"),
     _count("outcomes"),
     _count("crossovers"),
-    _later(_count("overdue"), "0"),
+    _count("overdue"),
+    _real("expected"),
     _refers(experiment="experiments.key"),
 )
 reported_sums = _keyed(
@@ -375,6 +382,49 @@ reported_sums = _keyed(
     _real("total"),
     _refers(experiment="experiments.key"),
 )
+contrast_sums = _keyed(
+    "contrast_sums",
+    ("experiment", "epoch", "variant", "metric"),
+    _word("experiment"),
+    _count("epoch"),
+    _word("variant"),
+    _word("metric"),
+    _json("sums"),
+    _refers(experiment="experiments.key"),
+)
+falls = _keyed(
+    "falls",
+    ("experiment", "variant"),
+    _word("experiment"),
+    _word("variant"),
+    *(_real(name) for name in ("total", "highest", "lowest", "deepest")),
+    _refers(experiment="experiments.key"),
+)
+published_weights = _listed(
+    "published_weights",
+    ("experiment", "policy_version"),
+    _word("experiment"),
+    _count("policy_version"),
+    _count("epoch"),
+    _time("at"),
+    _word("by"),
+    _count("watermark"),
+    _count("rewards"),
+    *(_json(name) for name in ("weights", "guesses", "totals", "evidence", "retired")),
+    _refers(experiment="experiments.key"),
+)
+sticky_assignments = _keyed(
+    "sticky_assignments",
+    ("experiment", "unit"),
+    _word("experiment"),
+    _word("unit"),
+    _word("variant"),
+    _count("epoch"),
+    _count("policy_version"),
+    _real("propensity"),
+    _time("at"),
+)
+leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
 audit_entries = Table(
     "audit_entries",
     metadata,

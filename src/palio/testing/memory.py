@@ -24,13 +24,18 @@ from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
+from palio.experiments.lease import Lease
+from palio.experiments.published import Published
 from palio.experiments.statistics import (
+    ContrastSums,
     Cursor,
+    Falls,
     MetricSums,
     ReportedSums,
     UnitValues,
     VariantCounts,
 )
+from palio.experiments.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.search.pages import Order, Place
@@ -259,7 +264,7 @@ class MemoryUnit:
         self.cursors = MemoryCollection(state, Cursor, "experiment")
         self.unit_values = MemoryCollection(state, UnitValues, "experiment", "epoch", "unit")
         self.metric_sums = MemoryCollection(
-            state, MetricSums, "experiment", "epoch", "variant", "metric"
+            state, MetricSums, "experiment", "epoch", "variant", "metric", "segment"
         )
         self.variant_counts = MemoryCollection(
             state, VariantCounts, "experiment", "epoch", "variant"
@@ -267,6 +272,13 @@ class MemoryUnit:
         self.reported_sums = MemoryCollection(
             state, ReportedSums, "experiment", "variant", "metric"
         )
+        self.contrast_sums = MemoryCollection(
+            state, ContrastSums, "experiment", "epoch", "variant", "metric"
+        )
+        self.falls = MemoryCollection(state, Falls, "experiment", "variant")
+        self.published = MemoryCollection(state, Published, "experiment", "policy_version")
+        self.sticky = MemoryCollection(state, StickyAssignment, "experiment", "unit")
+        self.leases = MemoryCollection(state, Lease, "name")
         self.crossings = MemoryCollection(
             state, Crossing, "experiment", "metric", "variant", "verdict"
         )

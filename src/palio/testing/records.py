@@ -29,14 +29,19 @@ from palio.experiments.audience import Condition, Test
 from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, Outcome, Prediction
+from palio.experiments.lease import Lease
 from palio.experiments.metrics import Direction, Metric
+from palio.experiments.published import Published
 from palio.experiments.statistics import (
+    ContrastSums,
     Cursor,
+    Falls,
     MetricSums,
     ReportedSums,
     UnitValues,
     VariantCounts,
 )
+from palio.experiments.sticky import StickyAssignment
 from palio.registry.domain import (
     AliasMove,
     ArtifactFile,
@@ -176,6 +181,8 @@ _EXPERIMENT = Experiment(
     frozen=_DESIGN.digest,
     winner="challenger",
     reason=ODD,
+    policy_version=2**40,
+    published={"control": 0.1, "challenger": 0.9},
 )
 _CONTRAST = Contrast(
     metric="brier",
@@ -238,10 +245,41 @@ _SUMS = MetricSums(
     epoch=1,
     variant="control",
     metric="brier",
+    segment=ODD,
     n=2**40,
-    shift=0.1 + 0.2,
-    sum1=-1e-17,
-    sum2=5e-324,
+    shift=(0.1 + 0.2, 1e300),
+    sums=(-1e-17, 0.0),
+    products=(5e-324, 1.0, 2.0),
+    bins=((-7, 2**40), (3, 1)),
+)
+_ADAPTIVE = ContrastSums(
+    experiment="exp-1", epoch=1, variant="challenger", metric=ODD, sums=(1.0, 0.1 + 0.2)
+)
+_FALLS = Falls(
+    experiment="exp-1", variant="control", total=0.1 + 0.2, highest=1.0, lowest=-1e-17, deepest=2.0
+)
+_PUBLISHED = Published(
+    experiment="exp-1",
+    policy_version=2**40,
+    epoch=2,
+    at=WHEN,
+    by=ODD,
+    watermark=2**53,
+    weights={"control": 0.1, "challenger": 0.9},
+    guesses={ODD: {"control": 0.1 + 0.2}},
+    rewards=2**40,
+    totals={"control": (1.0, 0.1 + 0.2, 0.0)},
+    evidence={"control": (0.5, 0.1 + 0.2, 0.0)},
+    retired=("challenger",),
+)
+_STICKY = StickyAssignment(
+    experiment="exp-1",
+    unit=ODD,
+    variant="control",
+    epoch=1,
+    policy_version=2**40,
+    propensity=0.1 + 0.2,
+    at=WHEN,
 )
 _COUNTS = VariantCounts(
     experiment="exp-1",
@@ -254,6 +292,7 @@ _COUNTS = VariantCounts(
     outcomes=5,
     crossovers=6,
     overdue=7,
+    expected=0.1 + 0.2,
 )
 _REPORTED = ReportedSums(
     experiment="exp-1", variant="control", metric=ODD, n=2**40, total=0.1 + 0.2
@@ -265,6 +304,9 @@ _VALUES = UnitValues(
     variant="control",
     values={"brier": (3, 0.1 + 0.2), "error": (1, 0.0)},
     first_at=WHEN,
+    first_seq=2**53,
+    policy_version=2**40,
+    segments=(ODD, "b"),
 )
 _CROSSING = Crossing(
     experiment="exp-1",
@@ -331,11 +373,25 @@ RECORDS: Mapping[str, Sequence[Any]] = {
             champion=None,
             frozen=None,
             winner=None,
+            published=None,
         ),
     ],
-    "cursors": [Cursor("exp-1", 2**53), Cursor("a", 0)],
+    "cursors": [Cursor("exp-1", 2**53, 2**52, 2**51), Cursor("a", 0)],
     "unit_values": [_VALUES, replace(_VALUES, unit="a", values={}, first_at=None)],
-    "metric_sums": [_SUMS, replace(_SUMS, epoch=2), replace(_SUMS, metric="accuracy")],
+    "metric_sums": [
+        _SUMS,
+        replace(_SUMS, epoch=2, shift=(), sums=(), products=(), bins=()),
+        replace(_SUMS, metric="accuracy"),
+        replace(_SUMS, segment=""),
+    ],
+    "contrast_sums": [_ADAPTIVE, replace(_ADAPTIVE, epoch=2, sums=())],
+    "falls": [_FALLS, replace(_FALLS, variant="a")],
+    "published": [
+        _PUBLISHED,
+        replace(_PUBLISHED, policy_version=1, guesses={}, totals={}, evidence={}, retired=()),
+    ],
+    "sticky": [_STICKY, replace(_STICKY, unit="a")],
+    "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
     "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
     "reported_sums": [_REPORTED, replace(_REPORTED, metric="a")],
     "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
@@ -367,7 +423,7 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
-            *("crossings", "looks"),
+            *("contrast_sums", "falls", "published", "crossings", "looks"),
         ),
         ("models", "experiments"),
     ),
@@ -386,7 +442,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "experiments": ("key",),
     "cursors": ("experiment",),
     "unit_values": ("experiment", "epoch", "unit"),
-    "metric_sums": ("experiment", "epoch", "variant", "metric"),
+    "metric_sums": ("experiment", "epoch", "variant", "metric", "segment"),
+    "contrast_sums": ("experiment", "epoch", "variant", "metric"),
+    "falls": ("experiment", "variant"),
+    "published": ("experiment", "policy_version"),
+    "sticky": ("experiment", "unit"),
+    "leases": ("name",),
     "variant_counts": ("experiment", "epoch", "variant"),
     "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),
@@ -395,7 +456,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """The fields of each collection's key."""
 
-UNORDERED = frozenset({"cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"})
+UNORDERED = frozenset(
+    {
+        *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
+        *("contrast_sums", "falls", "sticky", "leases"),
+    }
+)
 """Statistics, which come in any order."""
 
 

@@ -1,0 +1,246 @@
+"""What a fold changes, and how it is written: rows of units, sums, contrasts, counts, falls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from palio.bandits import Drawdown
+from palio.experiments.contrasts import Scored, moved_contrasts
+from palio.experiments.domain import Experiment
+from palio.experiments.measures import Measures, Part
+from palio.experiments.metric_forms import Kind
+from palio.experiments.ports import ExperimentUnit
+from palio.experiments.published import Published
+from palio.experiments.statistics import (
+    Falls,
+    MetricSums,
+    Numbers,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
+
+__all__ = ["Changes", "Counts", "Pile", "UnitKey"]
+
+UnitKey = tuple[int, str]  # epoch, unit
+_Place = tuple[int, str, str, str]  # epoch, variant, metric, segment
+
+
+@dataclass(slots=True)
+class Pile:
+    """What happens to one pile of values: some are taken off, some added."""
+
+    off_n: int = 0
+    off: float = 0.0
+    on_n: int = 0
+    on: float = 0.0
+
+    def take(self, values: Sequence[float], sign: int) -> None:
+        """Add values, or take them off."""
+        if sign > 0:
+            self.on_n, self.on = self.on_n + len(values), self.on + sum(values)
+        else:
+            self.off_n, self.off = self.off_n + len(values), self.off + sum(values)
+
+    def after(self, n: int, total: float) -> tuple[int, float]:
+        """Return how many values there are after it, and their sum."""
+        left = n - self.off_n
+        rest = total - self.off if left else 0.0  # where nothing is left, no rounding is
+        return left + self.on_n, rest + self.on
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is added to the counts of a variant in an epoch."""
+
+    units: int = 0
+    requests: int = 0
+    errors: int = 0
+    labelled: int = 0
+    outcomes: int = 0
+    crossovers: int = 0
+    overdue: int = 0
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything that one fold changes.
+
+    Attributes
+    ----------
+    rows
+        Units as they are kept, by epoch and unit; ``fresh`` those that are new, ``gone`` those
+        that are taken out.
+    piles
+        By unit and part.
+    counts, reported
+        By epoch and variant; by variant and metric.
+    path
+        Steps of values under a stop-loss: place in the log, variant, step.
+    """
+
+    experiment: Experiment
+    measures: Measures
+    rows: dict[UnitKey, UnitValues] = field(default_factory=dict)
+    fresh: dict[UnitKey, None] = field(default_factory=dict)
+    gone: set[UnitKey] = field(default_factory=set)
+    piles: defaultdict[UnitKey, dict[str, Pile]] = field(default_factory=lambda: defaultdict(dict))
+    counts: defaultdict[tuple[int, str], Counts] = field(
+        default_factory=lambda: defaultdict(Counts)
+    )
+    reported: defaultdict[tuple[str, str], Pile] = field(default_factory=lambda: defaultdict(Pile))
+    path: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def add(self, key: UnitKey, parts: Iterable[Part], sign: int) -> None:
+        """Add parts to a unit, or take them off."""
+        piles = self.piles[key]
+        for name, values in parts:
+            pile = piles.get(name)
+            if pile is None:
+                pile = piles[name] = Pile()
+            pile.take(values, sign)
+
+    def write(self, unit: ExperimentUnit) -> None:
+        """Write it all, in a unit of work in which nobody else folds the experiment."""
+        changed = {key: _plus(self.rows[key], piles) for key, piles in self.piles.items() if piles}
+        kept = {key: self.rows[key] for key in self.fresh} | changed
+        published = self._published(unit, kept)
+        on, off, scored = self._numbers(changed)
+        unit.unit_values.put_many(row for key, row in kept.items() if key not in self.gone)
+        unit.metric_sums.put_many(self._sums(unit, on, off))
+        if self.experiment.design.policy.moves:
+            moved = moved_contrasts(unit, self.experiment, scored, published)
+            unit.contrast_sums.put_many(moved)
+        unit.variant_counts.put_many(self._counts(unit, published))
+        unit.reported_sums.put_many(self._reported(unit))
+        unit.falls.put_many(self._falls(unit))
+
+    def _published(
+        self, unit: ExperimentUnit, kept: Mapping[UnitKey, UnitValues]
+    ) -> Mapping[int, Published]:
+        """Return the weights that units were given their variant by, where a policy moves them."""
+        if not self.experiment.design.policy.moves:
+            return {}
+        named = {row.policy_version for row in kept.values()}
+        found = unit.published.get_many((self.experiment.key, one) for one in sorted(named))
+        return {one.policy_version: one for one in found.values()}
+
+    def _numbers(
+        self, changed: Mapping[UnitKey, UnitValues]
+    ) -> tuple[Mapping[_Place, list[Numbers]], Mapping[_Place, list[Numbers]], list[Scored]]:
+        """Return the numbers that units have now, those they had, and both by the weights."""
+        on: defaultdict[_Place, list[Numbers]] = defaultdict(list)
+        off: defaultdict[_Place, list[Numbers]] = defaultdict(list)
+        scored: list[Scored] = []
+        for key, now in changed.items():
+            states = [(off, self.rows[key], -1), (on, now, 1)]
+            for piled, row, sign in states[key in self.fresh :]:
+                for variant, metric, numbers in self.measures.numbers(row):
+                    piled[row.epoch, variant, metric, ""].append(numbers)
+                    for segment in row.segments:
+                        piled[row.epoch, variant, metric, segment].append(numbers)
+                    scored.append(
+                        Scored(row.epoch, row.policy_version, variant, metric, numbers[0], sign)
+                    )
+        return on, off, scored
+
+    def _sums(
+        self,
+        unit: ExperimentUnit,
+        on: Mapping[_Place, Sequence[Numbers]],
+        off: Mapping[_Place, Sequence[Numbers]],
+    ) -> Iterator[MetricSums]:
+        key = self.experiment.key
+        places = on.keys() | off.keys()
+        found = unit.metric_sums.get_many((key, *place) for place in places)
+        binned = {one.name for one in self.measures.metrics if one.kind is Kind.QUANTILE}
+        for place in places:
+            epoch, variant, metric, segment = place
+            sums = found.get((key, *place)) or MetricSums(
+                experiment=key, epoch=epoch, variant=variant, metric=metric, segment=segment
+            )
+            added, taken = on.get(place, ()), off.get(place, ())
+            yield sums.moved(added, taken, binned=metric in binned)
+
+    def _counts(
+        self, unit: ExperimentUnit, published: Mapping[int, Published]
+    ) -> list[VariantCounts]:
+        expected: defaultdict[tuple[int, str], float] = defaultdict(float)
+        for fresh in self.fresh if published else ():
+            row = self.rows[fresh]
+            for variant, weight in published[row.policy_version].weights.items():
+                expected[row.epoch, variant] += weight
+        places = self.counts.keys() | expected.keys()
+        key = self.experiment.key
+        known = unit.variant_counts.get_many((key, *place) for place in places)
+        return [
+            _counted(
+                known.get((key, *place))
+                or VariantCounts(experiment=key, epoch=place[0], variant=place[1]),
+                self.counts[place],
+                expected[place],
+            )
+            for place in places
+        ]
+
+    def _reported(self, unit: ExperimentUnit) -> Iterator[ReportedSums]:
+        for (variant, metric), pile in self.reported.items():
+            place = (self.experiment.key, variant, metric)
+            row = unit.reported_sums.get(*place)
+            n, total = pile.after(*(0, 0.0) if row is None else (row.n, row.total))
+            yield ReportedSums(
+                experiment=place[0], variant=variant, metric=metric, n=n, total=total
+            )
+
+    def _falls(self, unit: ExperimentUnit) -> Iterator[Falls]:
+        steps: defaultdict[str, list[float]] = defaultdict(list)
+        for _, variant, step in sorted(self.path):
+            steps[variant].append(step)
+        for variant, taken in steps.items():
+            key = self.experiment.key
+            before = unit.falls.get(key, variant) or Falls(experiment=key, variant=variant)
+            now = before.drawdown().then(Drawdown.of(taken))
+            yield replace(
+                before,
+                total=now.total,
+                highest=now.highest,
+                lowest=now.lowest,
+                deepest=now.deepest,
+            )
+
+
+def _plus(row: UnitValues, piles: Mapping[str, Pile]) -> UnitValues:
+    values = dict(row.values)
+    for part, pile in piles.items():
+        n, total = pile.after(*values.get(part, (0, 0.0)))
+        if n:
+            values[part] = (n, total)
+        else:
+            values.pop(part, None)
+    return UnitValues(
+        experiment=row.experiment,
+        epoch=row.epoch,
+        unit=row.unit,
+        variant=row.variant,
+        values=values,
+        first_at=row.first_at,
+        first_seq=row.first_seq,
+        policy_version=row.policy_version,
+        segments=row.segments,
+    )  # as `replace` does, which costs twice as much
+
+
+def _counted(row: VariantCounts, counts: Counts, expected: float) -> VariantCounts:
+    return replace(
+        row,
+        units=row.units + counts.units,
+        requests=row.requests + counts.requests,
+        errors=row.errors + counts.errors,
+        labelled=row.labelled + counts.labelled,
+        outcomes=row.outcomes + counts.outcomes,
+        crossovers=row.crossovers + counts.crossovers,
+        overdue=row.overdue + counts.overdue,
+        expected=row.expected + expected,
+    )
