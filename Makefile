@@ -6,7 +6,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check spark frameworks format bench bench-bandits bench-registry bench-stats lock clean absent
+.PHONY: help demo test coverage check spark frameworks format bench bench-bandits bench-credit bench-registry bench-stats lock clean absent
 .NOTPARALLEL: # one environment: two pips at once would race
 
 # Paths are relative: make cannot name a target with a space in it.
@@ -55,6 +55,9 @@ bench: .venv/.test .venv/.project ## run the benchmarks
 # The peers bring what Palio does without, so they have an environment of their own.
 bench-bandits: .venv-peers/.peers ## run the bandits beside river's and mabwiser's
 	@PYTHONPATH=src .venv-peers/bin/python benchmarks/bandits/beside_river.py $(ARGS)
+
+bench-credit: .venv/.test .venv/.project ## replay the credit data by three designs of an experiment
+	@$(BIN)/python benchmarks/experiments/credit.py $(ARGS)
 
 bench-registry: .venv-peers/.peers ## run the registry beside MLflow's
 	@MLFLOW_DISABLE_TELEMETRY=true PYTHONWARNINGS=ignore PYTHONPATH=src \
