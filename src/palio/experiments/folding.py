@@ -120,6 +120,11 @@ class Batch:
     ripe: Sequence[LogEntry]
     changes: Changes
 
+    @property
+    def end(self) -> int:
+        """Where the log stands after the batch."""
+        return self.after.seq
+
     def reckon(self, unit: ExperimentUnit) -> None:
         """Find out what the batch changes."""
         self._load((entry.event.unit for entry in self.entries), unit)
@@ -251,8 +256,17 @@ class Batch:
             matured = row.first_seq <= cursor.matured
             self.changes.add(key, measures.of_unit(own, row, matured=matured), sign)
             self.changes.add(key, measures.of_history(known, row), sign)
-        own_entries = [entry for entry in entries if self.experiment.covers(entry.event.at)]
-        self._follow(row.variant, row.first_at, row.first_seq, own_entries)
+        self._follow(row.variant, row.first_at, row.first_seq, self._covered(entries))
+
+    def _covered(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+        """Return the outcomes, corrections among them, of what became known after the start."""
+        known = {one.outcome_id: one.at for one in in_force(_outcomes(entries, up_to=self.end))}
+        return [
+            entry
+            for entry in entries
+            if isinstance(entry.event, Outcome)
+            and self.experiment.covers(known[entry.event.outcome_id])
+        ]
 
     def _follow(
         self, variant: str, since: datetime | None, start: int, entries: Sequence[LogEntry]
@@ -265,7 +279,8 @@ class Batch:
         total = 0.0 if start > self.before.seq else self._total(metric, entries, since, None)
         for seq in sorted(one for one in fresh if one > self.before.seq and one >= start):
             now = self._total(metric, entries, since, seq)
-            self.changes.path.append((seq, variant, now - total))
+            if now != total:
+                self.changes.path.append((seq, variant, now - total))
             total = now
 
     def _total(

@@ -312,7 +312,7 @@ def _path(
     for seq in sorted({start, *(entry.seq for entry in entries if entry.seq > start)}):
         known = _known([entry for entry in entries if entry.seq <= seq])
         now = math.fsum(outcome_values(metric, known, since=since))
-        steps.append((seq, now - last))
+        steps += [(seq, now - last)] if now != last else []
         last = now
     return steps
 
