@@ -18,6 +18,7 @@ from palio.cli import (
     cards,
     comparing,
     deletion,
+    designs,
     downloading,
     endpoints,
     experiments,
@@ -113,7 +114,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
 
 def _experiments() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Experiments, from the draft to the decision.")
-    for part in (experiments, records, simulating):
+    for part in (experiments, designs, records, simulating):
         app.add_typer(part.app)
     return app
 
