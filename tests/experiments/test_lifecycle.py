@@ -29,6 +29,7 @@ from palio.experiments.metrics import Direction, Metric
 from palio.experiments.policy import Policy, PolicyKind
 from palio.experiments.published import Published
 from palio.experiments.risk import StopLoss
+from palio.experiments.verification import verify_within
 from palio.ports import Store
 from palio.storage import schema
 from palio.storage.store import SqlStore, engine_for
@@ -243,8 +244,6 @@ class Life(RuleBasedStateMachine):
             assert found == (), found
 
     def verified(self) -> tuple[str, ...]:
-        from palio.experiments.verification import verify_within
-
         with self.wired.store.read() as unit:
             return verify_within(unit, self.wired.experiments.get("exp")).differences
 
