@@ -244,11 +244,22 @@ def _print_report(report: Report) -> None:
     listing(report.arms, _ARM_COLUMNS, arms, as_json=False)
     typer.echo("")
     listing(report.contrasts, _CONTRAST_COLUMNS, _contrasts(report.contrasts), as_json=False)
+    _print_beside(report)
     share = "" if report.progress is None else f"{report.progress:.0%} of the horizon, "
     ratio = "MISMATCH" if report.sample_ratio.mismatch else "as designed"
     p_value = f"{report.sample_ratio.p_value:.3g}"
     typer.echo(f"\n{share}split {ratio} (p {p_value}), events up to {report.watermark}")
     _print_weaker(report)
+
+
+def _print_beside(report: Report) -> None:
+    """Print what is reported beside the contrasts that decide."""
+    beside = [*report.by_segment.items()]
+    if report.unadjusted:
+        beside.append(("without covariates", report.unadjusted))
+    for words, contrasts in beside:
+        typer.echo(f"\n{words}")
+        listing(contrasts, _CONTRAST_COLUMNS, _contrasts(contrasts), as_json=False)
 
 
 def _print_weaker(report: Report) -> None:

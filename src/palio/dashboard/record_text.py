@@ -53,6 +53,7 @@ def record_markdown(
         "## Evidence",
         _arms(report),
         _contrasts(report.contrasts),
+        *_within(report),
         f"{_plain(split_in_words(report.sample_ratio))} Events up to {report.watermark}.",
         "## Design",
         _table(("", ""), _design(experiment)),
@@ -109,6 +110,16 @@ def _contrasts(rows: Sequence[Contrast]) -> str:
             for row in rows
         ),
     )
+
+
+def _within(report: Report) -> Iterator[str]:
+    """Yield what is reported beside the evidence that decides."""
+    for segment, rows in report.by_segment.items():
+        yield f"### {_plain(segment)}"
+        yield _contrasts(rows)
+    if report.unadjusted:
+        yield "### Without covariates"
+        yield _contrasts(report.unadjusted)
 
 
 def _design(experiment: Experiment) -> Iterator[tuple[object, object]]:

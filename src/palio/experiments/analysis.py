@@ -249,7 +249,11 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one look at the goal showed, for the interval over time."""
+    """What one look at the goal showed, for the interval over time.
+
+    ``counts`` are the units of each variant, ``known`` those of them with a value of the goal,
+    ``weights`` those in force.
+    """
 
     experiment: str
     watermark: int
@@ -266,6 +270,8 @@ class Look:
     p_value: float
     decision: DecisionKind
     counts: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,4 +395,6 @@ def looks_of(experiment: Experiment, report: Report) -> Iterable[Look]:
             p_value=row.p_value,
             decision=report.decision.kind,
             counts={arm.variant: arm.units for arm in report.arms},
+            known={arm.variant: arm.metrics[row.metric].n for arm in report.arms},
+            weights=experiment.weights,
         )
