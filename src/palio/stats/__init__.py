@@ -97,6 +97,7 @@ from palio.stats.returns.sharpe import (
     sharpe,
     sharpe_difference,
     sharpe_difference_paired,
+    sharpe_moments,
 )
 
 __all__ = [
@@ -204,6 +205,7 @@ __all__ = [
     "sharpe",
     "sharpe_difference",
     "sharpe_difference_paired",
+    "sharpe_moments",
     "sidak_alpha",
     "spending_bounds",
     "spent",

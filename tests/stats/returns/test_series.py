@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import binomtest, kurtosis, skew
 from statsmodels.tsa.stattools import acf
 
+from palio.stats.joint import JointMoments
 from palio.stats.returns.series import (
     ReturnMoments,
     autocorrelations,
@@ -56,6 +58,73 @@ def test_a_large_mean_costs_nothing() -> None:
     assert found.std == pytest.approx(steps.std(ddof=1), rel=1e-6)
     assert found.skewness == pytest.approx(skew(steps), rel=1e-6)
     assert found.kurtosis == pytest.approx(kurtosis(steps, fisher=False), rel=1e-6)
+
+
+def pair(returns: NDArray[np.float64], shift: float = 0.0) -> JointMoments:
+    """Joint moments of the shifted returns and their squares."""
+    near = returns - shift
+    return JointMoments.of(near, near * near)
+
+
+def raw_pair(returns: NDArray[np.float64], shift: float = 0.0) -> JointMoments:
+    """The same from raw sums and products, as a store keeps them."""
+    columns = np.stack([returns - shift, (returns - shift) ** 2])
+    return JointMoments.from_sums(
+        returns.size, (0.0, 0.0), columns.sum(axis=1), columns @ columns.T
+    )
+
+
+@given(values, st.sampled_from([0.0, 0.5, -3.0]))
+def test_a_return_and_its_square_give_the_same_moments(returns: list[float], shift: float) -> None:
+    array = np.array(returns)
+    found, of = ReturnMoments.from_joint(pair(array, shift), shift=shift), ReturnMoments.of(array)
+    scale = max(abs(array), default=0.0) + 3
+    assert (found.n, found.mean) == (of.n, pytest.approx(of.mean, abs=1e-13 * scale))
+    assert found.m2 == pytest.approx(of.m2, rel=1e-9)
+    assert found.m3 == pytest.approx(of.m3, rel=1e-9, abs=1e-12 * scale**3)
+    assert found.m4 == pytest.approx(of.m4, rel=1e-9, abs=1e-12 * scale**4)
+
+
+@given(values.filter(bool), values.filter(bool))
+def test_a_store_may_add_and_subtract_pairs(one: list[float], two: list[float]) -> None:
+    """Sums of both, less those of the second, are those of the first: multiples of 1/64 are exact
+    in sums and products."""
+    both = np.stack([np.array(one + two), np.array(one + two) ** 2])
+    less = np.stack([np.array(two), np.array(two) ** 2])
+    left = JointMoments.from_sums(
+        len(one), (0.0, 0.0), both.sum(axis=1) - less.sum(axis=1), both @ both.T - less @ less.T
+    )
+    assert left == raw_pair(np.array(one))
+
+
+@pytest.mark.parametrize(
+    ("law", "shift", "losses"),
+    [
+        ((0.001, 0.02), 0.0, (1e-12, 1e-12)),
+        ((100.0, 1.0), 0.0, (1e-8, 1e-6)),
+        ((100.0, 1.0), 100.0, (1e-12, 1e-12)),
+        ((990.0, 1.0), 0.0, (1e-6, 1e-2)),
+    ],
+)
+@pytest.mark.parametrize("n", [200, 100_000])
+def test_what_a_far_shift_loses(
+    n: int, law: tuple[float, float], shift: float, losses: tuple[float, float]
+) -> None:
+    """Of centred joint moments and of raw sums; scipy on the deviations is the witness."""
+    returns = law[0] + law[1] * (np.random.default_rng(11).exponential(1, n) - 1)
+    gaps = returns - returns.mean()
+    joints = pair(returns, shift), raw_pair(returns, shift)
+    for joint, loss in zip(joints, losses, strict=True):
+        found = ReturnMoments.from_joint(joint, shift=shift)
+        assert found.kurtosis == pytest.approx(kurtosis(gaps, fisher=False), rel=loss)
+        assert found.skewness == pytest.approx(skew(gaps), rel=loss)
+        assert found.sharpe == pytest.approx(returns.mean() / returns.std(ddof=1), rel=loss)
+
+
+def test_returns_that_do_not_vary_have_no_pair_to_speak_of() -> None:
+    assert ReturnMoments.from_joint(pair(np.full(7, 0.5))) == ReturnMoments(7, 0.5, 0, 0, 0)
+    assert ReturnMoments.from_joint(pair(np.array([]))) == ReturnMoments.of([])
+    assert ReturnMoments.from_joint(pair(np.array([2.0]), 1.5), shift=1.5).mean == 2.0
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 0.0, -1e9])
@@ -147,6 +216,22 @@ def test_drawdown_by_hand() -> None:
         (lambda: ReturnMoments.of([1e100] * 2).merge(ReturnMoments.of([0.0])), "m4 must be"),
         (lambda: ReturnMoments.of([0.1]).std, "n must be a whole number >= 2, got 1"),
         (lambda: ReturnMoments.of([0.1]).sharpe, "n must be a whole number >= 2, got 1"),
+        (
+            lambda: ReturnMoments.from_joint(JointMoments.of([0.1])),
+            "joint must have 2 values a unit, got 1",
+        ),
+        (
+            lambda: ReturnMoments.from_joint(pair(np.array([0.1, 0.2])), shift=nan),
+            "shift must be finite, got nan",
+        ),
+        (
+            lambda: ReturnMoments.from_joint(JointMoments.of([0.1, 0.2], [0.1, 0.3])),
+            r"joint must be of r - shift and \(r - shift\)\^2, whose mean would be 0.025, got 0.2",
+        ),
+        (
+            lambda: ReturnMoments.from_joint(pair(np.array([1e4, 1e4 + 1]))),
+            "shift must be within 1000 standard deviations of the mean, .*with mean 10000.5",
+        ),
         (lambda: win_rate(0, 0), "n must be a whole number >= 1, got 0"),
         (lambda: win_rate(-1, 3), "wins must be a whole number >= 0, got -1"),
         (lambda: win_rate(4, 3), r"wins must be in \[0, 3\], got 4"),
