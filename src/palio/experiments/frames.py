@@ -7,7 +7,7 @@ variance that they imply. What a live report has no place for stands beside it i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,7 @@ from palio.experiments.domain import (
 from palio.experiments.frame_units import Counted, FrameUnits, measure_named
 from palio.experiments.metrics import Metric
 from palio.experiments.statistics import MetricSums, VariantCounts
-from palio.stats import JointMoments, Moments
-from palio.stats.adjusted.cuped import residual_variance, slopes
+from palio.stats import JointMoments, Moments, pooled_cuped
 from palio.stats.anytime.sequential import MIN_UNITS
 
 if TYPE_CHECKING:
@@ -306,31 +305,12 @@ def _observed(counts: Mapping[str, Counted]) -> dict[str, float]:
 def _without_covariates(
     raw: Mapping[tuple[str, str], JointMoments],
 ) -> dict[tuple[str, str], Moments]:
-    """Take the covariates out by slopes pooled within all arms: `palio.stats.cuped` for many."""
+    """Take the covariates out of each metric, by slopes that all arms share."""
     adjusted: dict[tuple[str, str], Moments] = {}
     for metric in {metric for _, metric in raw}:
         arms = {place: joint for place, joint in raw.items() if place[1] == metric}
-        adjusted |= dict(zip(arms, _adjusted(list(arms.values())), strict=True))
+        adjusted |= dict(zip(arms, pooled_cuped(list(arms.values())), strict=True))
     return adjusted
-
-
-def _adjusted(arms: Sequence[JointMoments]) -> Iterator[Moments]:
-    columns = range(len(arms[0].mean))
-    freedom = sum(max(arm.n - 1, 0) for arm in arms)
-    if len(columns) == 1 or freedom < len(columns):
-        yield from (arm.value(0) for arm in arms)
-        return
-    pooled = tuple(
-        tuple(sum(arm.cov[i][j] * max(arm.n - 1, 0) for arm in arms) / freedom for j in columns)
-        for i in columns
-    )
-    theta, _ = slopes(pooled, [max(abs(arm.mean[at]) for arm in arms) for at in columns])
-    units = sum(arm.n for arm in arms)
-    middle = [sum(arm.mean[at] * (arm.n / units) for arm in arms) for at in columns]
-    for arm in arms:
-        gaps = [mean - centre for mean, centre in zip(arm.mean[1:], middle[1:], strict=True)]
-        moved = sum(slope * gap for slope, gap in zip(theta, gaps, strict=True))
-        yield Moments(arm.n, arm.mean[0] - moved, residual_variance(arm.cov, theta))
 
 
 def _removed(

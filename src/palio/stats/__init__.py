@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from palio.stats.adjusted.cuped import Adjusted, cuped
+from palio.stats.adjusted.cuped import Adjusted, cuped, pooled_cuped
 from palio.stats.adjusted.regression import lin
 from palio.stats.adjusted.strata import (
     Heterogeneity,
@@ -185,6 +185,7 @@ __all__ = [
     "paired_auc_moments",
     "paired_calibration_difference",
     "paired_loss",
+    "pooled_cuped",
     "post_stratify",
     "probabilistic_sharpe",
     "quantile_difference",

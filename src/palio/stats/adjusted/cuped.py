@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from palio.stats.joint import JointMoments
 
-__all__ = ["Adjusted", "check_arms", "cuped", "residual_variance", "slopes"]
+__all__ = ["Adjusted", "check_arms", "cuped", "pooled_cuped", "residual_variance", "slopes"]
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -143,6 +143,56 @@ def cuped(control: JointMoments, treatment: JointMoments) -> Adjusted:
     return Adjusted.of(control, treatment, thetas=(theta, theta), variances=variances)
 
 
+def pooled_cuped(arms: Sequence[JointMoments]) -> list[Moments]:
+    """Adjust the metric of any number of arms by slopes that they share.
+
+    Parameters
+    ----------
+    arms
+        Moments of the metric (column 0) and its k >= 0 covariates (columns 1 to k) of each arm,
+        one at least; arms without units are allowed. Covariates are as for `cuped`.
+
+    Returns
+    -------
+    list of Moments
+        Of each arm in its order: the mean moved to the covariate mean of all units, the variance
+        of ``y - theta'x`` within the arm. The metric as it is where there are no covariates, or
+        too few units for slopes (fewer than k + 1 beyond one an arm); 0 without units.
+
+    Raises
+    ------
+    ValueError
+        If there is no arm, they differ in their number of values, their covariances are none or
+        a result overflows.
+
+    Notes
+    -----
+    Every difference of two arms is ``dy - theta'dx``, the coefficient of an analysis of
+    covariance with a level for each arm. All arms share in theta, so an arm's adjusted mean
+    depends, at the order of the slopes' error, on units of the others. A covariate that is
+    constant within each arm takes no part, and of those that repeat each other the common
+    direction counts once.
+
+    References
+    ----------
+    Deng, Xu, Kohavi and Walker (2013), WSDM, 123-132, section 3. Cochran (1957), Biometrics
+    13(3), 261-281, for the analysis of covariance with several groups.
+    """
+    columns = range(_columns(arms))
+    freedom = sum(max(arm.n - 1, 0) for arm in arms)
+    if len(columns) == 1 or freedom < len(columns):
+        return [arm.value(0) for arm in arms]
+    weights = [max(arm.n - 1, 0) / freedom for arm in arms]
+    pooled = tuple(
+        tuple(_dot(weights, [arm.cov[i][j] for arm in arms]) for j in columns) for i in columns
+    )
+    theta, _ = slopes(pooled, [max(abs(arm.mean[at]) for arm in arms) for at in columns])
+    units = sum(arm.n for arm in arms)
+    middle = [_dot([arm.n / units for arm in arms], [arm.mean[at] for arm in arms])
+              for at in columns[1:]]  # fmt: skip
+    return [_moved(arm, theta, middle) for arm in arms]
+
+
 def check_arms(control: JointMoments, treatment: JointMoments, *, least: int = 2) -> None:
     """Refuse arms without covariates, with different ones or with too few units.
 
@@ -233,6 +283,25 @@ def residual_variance(cov: Matrix, theta: Sequence[float]) -> float:
             f"cov must be positive semi-definite, got an adjusted variance of {total:g}"
         )
     return 0.0 if total <= _ROUNDING * size else total
+
+
+def _columns(arms: Sequence[JointMoments]) -> int:
+    """Give the number of values a unit, refusing arms that differ in it."""
+    sizes = [len(arm.mean) for arm in arms]
+    if not sizes or sizes[0] == 0 or len(set(sizes)) > 1:
+        raise ValueError(
+            "arms must be one at least, each of a metric and the same covariates, got "
+            f"{sizes} values a unit"
+        )
+    return sizes[0]
+
+
+def _moved(arm: JointMoments, theta: Sequence[float], middle: Sequence[float]) -> Moments:
+    """Adjust an arm by the slopes, to the covariate means of all units."""
+    if not arm.n:
+        return arm.value(0)
+    gaps = [mean - centre for mean, centre in zip(arm.mean[1:], middle, strict=True)]
+    return Moments(arm.n, arm.mean[0] - _dot(theta, gaps), residual_variance(arm.cov, theta))
 
 
 def _scaled(matrix: Sequence[Sequence[float]], scale: Sequence[float]) -> Matrix:
