@@ -54,7 +54,7 @@ def test_the_commands_are_known() -> None:
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
             "endpoints show",
             "experiments analyze", "experiments complete", "experiments draft",
-            "experiments draft-from",
+            "experiments draft-from", "experiments explore",
             "experiments record", "experiments list", "experiments pause", "experiments resume",
             "experiments ship", "experiments show", "experiments simulate",
             "experiments start", "experiments stop",

@@ -221,6 +221,23 @@ def analyze(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def explore(
+    ctx: typer.Context,
+    key: Key,
+    metric: Annotated[
+        list[str], typer.Option(help="Outcome that no design named, as stars:higher. Repeatable.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare on metrics that the design does not name; this describes and decides nothing.
+
+    [dim]palio experiments explore credit-ab --metric stars:higher[/dim]
+    """
+    found = verbs(ctx).experiments.explore(key, metric)
+    listing(found, _CONTRAST_COLUMNS, _contrasts(found), as_json=as_json)
+
+
+@app.command()
 def verify(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
     """Recompute the statistics from the events and compare; exit code 1 if they differ.
 

@@ -151,6 +151,7 @@ ROUTES = (
     Route("GET", "/v1/experiments/{key}/looks", "experiments", "looks"),
     Route("GET", "/v1/experiments/{key}/record", "experiments", "record"),
     Route("POST", "/v1/experiments/{key}/verify", "experiments", "verify"),
+    Route("POST", "/v1/experiments/{key}/explore", "experiments", "explore"),
     Route("GET", "/v1/outcomes/history", "outcomes", "history"),
     Route("GET", "/v1/keys", "keys", "list"),
     Route("POST", "/v1/keys", "keys", "create"),

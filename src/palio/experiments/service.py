@@ -10,6 +10,7 @@ from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.experiments.analysis import (
+    Contrast,
     DecisionKind,
     Look,
     Record,
@@ -22,6 +23,7 @@ from palio.experiments.audience import Attributes
 from palio.experiments.decision import report_of
 from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
+from palio.experiments.exploring import explore_within
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.publishing import first_weights, weights_by_epoch
@@ -353,6 +355,25 @@ class Experiments:
                 name=key,
             )
         return record
+
+    @requires(Role.VIEWER)
+    def explore(self, key: str, metrics: Sequence[str]) -> Sequence[Contrast]:
+        """Compare on metrics that the design does not name, from the events; decides nothing.
+
+        Parameters
+        ----------
+        key
+            An experiment that has been started.
+        metrics
+            As a design names them: ``stars:higher``, ``p95(latency_ms):lower``.
+        """
+        if not metrics:
+            raise InvalidInput(
+                "metrics is empty; name one at least, as in stars:higher", field="metrics"
+            )
+        self._fold(key)
+        with self.store.read() as unit:
+            return explore_within(unit, _find(unit, key), metrics)
 
     @requires(Role.VIEWER)
     def verify(self, key: str) -> Verification:

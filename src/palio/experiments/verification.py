@@ -25,7 +25,14 @@ from palio.experiments.published import Published
 from palio.experiments.statistics import ACCURACY, Cursor, MetricSums, Numbers, UnitValues
 from palio.stats import JointMoments, LogHistogram
 
-__all__ = ["TOLERANCE", "Verification", "recompute", "verify_within"]
+__all__ = [
+    "TOLERANCE",
+    "Verification",
+    "entries_up_to",
+    "recompute",
+    "units_of",
+    "verify_within",
+]
 
 TOLERANCE = 1e-9  # relative, of means and variances
 _ROUNDING = 1e-12  # of the largest numbers that sums are made of
@@ -48,7 +55,7 @@ def verify_within(unit: ExperimentUnit, experiment: Experiment) -> Verification:
     """Recompute from the log up to the watermark, and compare with what is kept."""
     key = experiment.key
     cursor = unit.cursors.get(key) or Cursor(key, 0)
-    events = _Events.of(_entries(unit, cursor.seq), experiment)
+    events = _Events.of(entries_up_to(unit, cursor.seq), experiment)
     rows = events.rows(experiment, cursor.matured)
     numbers = _numbers(experiment, rows)
     compared = _compare_sums(unit, experiment, numbers)
@@ -73,11 +80,18 @@ def recompute(
     matured
         Up to which place in the log outcomes count; everywhere if None.
     """
-    rows = _Events.of(entries, experiment).rows(experiment, matured)
+    rows = units_of(entries, experiment, matured=matured)
     return {
         place: JointMoments.of(*np.asarray(found).T)
         for place, found in _numbers(experiment, rows).items()
     }
+
+
+def units_of(
+    entries: Iterable[LogEntry], experiment: Experiment, *, matured: int | None = None
+) -> list[UnitValues]:
+    """Return all units with their values, from events alone; parameters as for `recompute`."""
+    return _Events.of(entries, experiment).rows(experiment, matured)
 
 
 def _numbers(experiment: Experiment, rows: Iterable[UnitValues]) -> dict[Place, list[Numbers]]:
@@ -351,7 +365,8 @@ def _first_epochs(keys: Iterable[Unit]) -> Iterator[Unit]:
             yield epoch, unit
 
 
-def _entries(unit: ExperimentUnit, watermark: int) -> Iterator[LogEntry]:
+def entries_up_to(unit: ExperimentUnit, watermark: int) -> Iterator[LogEntry]:
+    """Yield the log from its start up to a place, page by page."""
     seq = 0
     while seq < watermark:
         page = unit.log.after(seq, limit=_PAGE)
