@@ -12,6 +12,7 @@ from palio.stats.adjusted.strata import (
     post_stratify,
     worst_segment,
 )
+from palio.stats.anytime.allocation import allocation_ratio
 from palio.stats.anytime.asymptotic import AsymptoticRule, tuned_rho2
 from palio.stats.anytime.binary import BinaryBlocks, BinaryEProcess
 from palio.stats.anytime.binary_bounds import BinaryDifference, rate_sequence
@@ -143,6 +144,7 @@ __all__ = [
     "achieved_power",
     "adaptive_interval",
     "adjust",
+    "allocation_ratio",
     "annual_factor",
     "auc",
     "auc_difference",
