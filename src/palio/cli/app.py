@@ -35,6 +35,7 @@ from palio.cli import (
     signing,
     simulating,
     training,
+    weights,
 )
 from palio.cli.session import Shell
 from palio.edge.problems import exit_code_of, problem_of
@@ -114,7 +115,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
 
 def _experiments() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Experiments, from the draft to the decision.")
-    for part in (experiments, designs, records, simulating):
+    for part in (experiments, designs, records, simulating, weights):
         app.add_typer(part.app)
     return app
 

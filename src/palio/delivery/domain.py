@@ -140,7 +140,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All routes at one ``revision`` of the state; swapped as a whole."""
+    """All routes at one ``revision`` of the state, as units count it; swapped as a whole."""
 
     revision: int
     routes: Mapping[str, Route]

@@ -15,7 +15,7 @@ from palio.experiments.audience import Condition
 from palio.experiments.covariates import Covariate, Segment
 from palio.experiments.metric_forms import Kind
 from palio.experiments.metrics import LATER, Metric, Source, metric_named
-from palio.experiments.policy import Policy
+from palio.experiments.policy import Belief, Policy
 from palio.experiments.risk import Criteria, StopLoss
 from palio.registry.domain import check_name
 
@@ -307,13 +307,33 @@ class ExperimentDraft:
                 value=self.sticky,
             )
         goal = self.metrics.goal_metric
-        if goal.kind is not Kind.MEAN:
+        if goal.kind not in {Kind.MEAN, Kind.WIN_RATE}:
             raise InvalidInput(
                 f"the goal of a bandit is a mean a unit, and {goal.name} is a {goal.kind}; take "
-                "the outcome itself",
+                "the outcome itself, or its win_rate",
                 field="metrics",
                 value=goal.name,
             )
+        if self.policy.belief is Belief.BETA and not goal.is_share:
+            raise InvalidInput(
+                f"belief beta counts successes, and {goal.name} is no share; take the normal "
+                f"belief, limits of 0 and 1, or name how often it is above 0 as the goal: "
+                f"win_rate({goal.name})",
+                field="belief",
+                value=self.policy.belief,
+            )
+        self._check_first_weights()
+
+    def _check_first_weights(self) -> None:
+        low, high = self.policy.min_weight, self.policy.max_weight
+        for variant in self.variants:
+            if not low <= variant.weight <= high:
+                raise InvalidInput(
+                    f"variant {variant.key} starts with the weight {variant.weight:g}, outside of "
+                    f"the policy's bounds {low:g} to {high:g}; start within them",
+                    field="variants",
+                    value=variant.weight,
+                )
 
     def _check_measures(self) -> None:
         if not 0 <= self.label_delay_s <= _LONGEST_S:

@@ -14,6 +14,7 @@ from palio.registry.domain import check_name
 __all__ = ["Belief", "Policy", "PolicyKind"]
 
 _MOST_PULLS = 10**9
+_LEAST_WEIGHT = 1e-6  # a propensity below was never drawn, and inference could not divide by it
 
 
 class PolicyKind(enum.StrEnum):
@@ -30,7 +31,7 @@ class Belief(enum.StrEnum):
     """How rewards are taken."""
 
     NORMAL = "normal"  # real numbers, mean and variance unknown
-    BETA = "beta"  # successes and failures; of real rewards, whether they are above 0
+    BETA = "beta"  # successes and failures: the goal is a share, as win_rate(return) is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +43,12 @@ class Policy:
     kind
         Which policy.
     belief
-        How Thompson sampling takes rewards. ``beta`` maximises how often an arm wins, which for
-        real rewards is another goal than what it earns.
+        How Thompson sampling takes rewards. ``beta`` counts successes, so the goal must be a
+        share: binary, within limits of 0 and 1, or named as ``win_rate(return)``, which says that
+        how often an arm wins is wanted, and that is another goal than what it earns.
     min_weight, max_weight
-        Bounds of the weight of an arm that is not retired. The default floor keeps propensities
-        where inference needs them.
+        Bounds of the weight of an arm that is not retired, also of the weights it starts with. The
+        default floor keeps propensities where inference needs them; 0 is taken for a millionth.
     forced_pulls
         Known rewards of every arm before the policy is asked.
     epsilon, halves_at
@@ -55,14 +57,14 @@ class Policy:
     discount
         Share of what is known that a refresh keeps, in (0, 1]; below 1 for rewards that drift.
     refresh_rewards, refresh_s
-        Weights are published anew after so many new rewards, or after so many seconds if there
-        is any.
+        Weights are published anew after so many new rewards, or after so many seconds if
+        anything has become known.
     warm_start, warm_share
-        Another experiment on the same metric whose evidence on variants of the same versions is
-        taken over, and what a reward there is worth here, in (0, 1].
+        Another experiment with the same model and goal, whose evidence on variants of the same
+        versions is taken over at the start, and what a reward there is worth here, in (0, 1].
     eliminate
-        Whether an arm that is shown to be worse than another gets nothing any more. Never the
-        control.
+        Whether an arm that is shown to be worse than another gets nothing any more, never the
+        control. It takes all rewards alike, and means that do not drift.
     """
 
     kind: PolicyKind = PolicyKind.FIXED
@@ -100,7 +102,9 @@ class Policy:
     @property
     def bounds(self) -> bandits.Bounds:
         """Floor, ceiling and forced pulls."""
-        return bandits.Bounds(self.min_weight, self.max_weight, self.forced_pulls)
+        return bandits.Bounds(
+            max(self.min_weight, _LEAST_WEIGHT), self.max_weight, self.forced_pulls
+        )
 
     def check(self, arms: int) -> None:
         """Raise ``InvalidInput`` unless so many arms can keep its bounds."""
@@ -113,22 +117,21 @@ class Policy:
                 value=self.min_weight,
             ) from infeasible
 
-    def chooser(self, *, prior_scale: float, limits: tuple[float, float] | None) -> bandits.Policy:
+    def chooser(
+        self, *, prior: bandits.NormalBelief, limits: tuple[float, float] | None
+    ) -> bandits.Policy:
         """Return the policy as a function of evidence.
 
         Parameters
         ----------
-        prior_scale
-            Prior scale of a normal belief in squared units of the reward, > 0.
+        prior
+            The normal belief, where that is how rewards are taken.
         limits
             Lowest and highest reward there can be, as rewards larger is better; None if
             undeclared.
         """
-        belief: bandits.NormalBelief | bandits.BetaBelief = (
-            bandits.BetaBelief()
-            if self.belief is Belief.BETA
-            else bandits.NormalBelief(b0=prior_scale)
-        )
+        beta = self.belief is Belief.BETA
+        belief: bandits.NormalBelief | bandits.BetaBelief = bandits.BetaBelief() if beta else prior
         made: Mapping[PolicyKind, bandits.Policy] = {
             PolicyKind.EPSILON_GREEDY: bandits.EpsilonGreedy(self.epsilon, self.halves_at),
             PolicyKind.UCB: bandits.Ucb(limits),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from palio.experiments.analysis import (
     Look,
     Record,
     Report,
-    Statistics,
     looks_of,
 )
 from palio.experiments.assignment import Assignment
@@ -24,9 +23,18 @@ from palio.experiments.decision import report_of
 from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
 from palio.experiments.exploring import explore_within
+from palio.experiments.finding import find_experiment as _find
+from palio.experiments.finding import model_of as _model_of
+from palio.experiments.finding import statistics_of as _statistics
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.publishing import first_weights, weights_by_epoch
+from palio.experiments.published import Published
+from palio.experiments.publishing import (
+    first_weights,
+    latest_weights,
+    reweight_within,
+)
+from palio.experiments.refreshing import check_refreshable, is_due, refresh_within
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant
 from palio.experiments.starting import check_shippable, check_versions
@@ -97,6 +105,7 @@ class Experiments:
     @requires(Role.OPERATOR)
     def start(self, key: str) -> Experiment:
         """Freeze the design and let its split route the endpoint's traffic."""
+        self._fold_before(key)
         with self.store.write() as unit:
             experiment = _find(unit, key)
             _model_of(unit, experiment.endpoint, lock=True)
@@ -120,7 +129,7 @@ class Experiments:
             unit.experiments.put_many([started])
             head = unit.log.head()
             unit.cursors.put_many([Cursor(key, head, head, head)])
-            unit.published.put_many([first_weights(started, head)])
+            unit.published.put_many([first_weights(unit, started, head)])
             self._audit_state(unit, experiment, started)
         return started
 
@@ -229,6 +238,47 @@ class Experiments:
     def complete(self, key: str, reason: str = "") -> Experiment:
         """End it with the decision it has now; production stays as it is."""
         return self._end(key, State.COMPLETED, reason)
+
+    @requires(Role.OPERATOR)
+    def reweight(self, key: str, weights: Mapping[str, float], reason: str) -> Experiment:
+        """Change the weights by hand, where units do not move with them; another epoch begins.
+
+        Parameters
+        ----------
+        key
+            An experiment that runs or is paused, and is no bandit.
+        weights
+            By variant, all of them, summing to 1.
+        reason
+            Why, for the audit log.
+        """
+        with self.store.write() as unit:
+            change = self._change("experiment.reweight", key, reason=reason)
+            return reweight_within(unit, _find(unit, key, lock=True), weights, change)
+
+    @requires(Role.OPERATOR)
+    def refresh(self, key: str) -> Published:
+        """Fold the log, publish a running bandit's next weights if due; return those in force.
+
+        Any number of processes may ask. The published row is the record: nothing is audited but an
+        arm that is retired.
+        """
+        with self.store.read() as unit:
+            check_refreshable(_find(unit, key))
+        self._fold(key)
+        with self.store.read() as unit:
+            due = is_due(unit, _find(unit, key), self.clock())
+        if due:
+            with self.store.write() as unit:
+                refresh_within(unit, _find(unit, key), self.clock())
+        return self.weights(key, limit=1)[0]
+
+    @requires(Role.VIEWER)
+    def weights(self, key: str, limit: int = 20) -> Sequence[Published]:
+        """Return the last versions of the weights, oldest first; none of a draft."""
+        with self.store.read() as unit:
+            _find(unit, key)
+            return latest_weights(unit, key, limit)
 
     def _end(self, key: str, state: State, reason: str) -> Experiment:
         self._fold(key)
@@ -382,6 +432,14 @@ class Experiments:
         with self.store.read() as unit:
             return verify_within(unit, _find(unit, key))
 
+    def _fold_before(self, key: str) -> None:
+        """Fold what an experiment starts warm from."""
+        with self.store.read() as unit:
+            other = _find(unit, key).design.policy.warm_start
+            known = other is not None and unit.experiments.get(other) is not None
+        if other is not None and known:
+            self._fold(other)
+
     def _fold(self, key: str) -> None:
         """Fold up to where the log stood when this was asked."""
         with self.store.read() as unit:
@@ -390,6 +448,7 @@ class Experiments:
                 return
         while True:
             with self.store.read() as unit:
+                experiment = _find(unit, key)  # another epoch may have begun
                 batch = read_batch(unit, experiment, limit=_BATCH, now=self.clock())
             if batch is None or (batch.entries and batch.before.seq >= head):
                 return
@@ -455,40 +514,3 @@ def _moved(change: Change, before: Experiment, after: Experiment) -> Change:
     if after.frozen != before.frozen:
         now |= {"champion": after.champion, "frozen": after.frozen}
     return replace(change, before={"state": before.state}, after=now)
-
-
-def _find(unit: ExperimentUnit, key: str, *, lock: bool = False) -> Experiment:
-    experiment = unit.experiments.get(key, lock=lock)
-    if experiment is None:
-        raise NotFound(
-            f"no experiment has the key {key!r}; `palio experiments list` shows them",
-            kind="experiment",
-            name=key,
-        )
-    return experiment
-
-
-def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str:
-    model = unit.model_of(endpoint, lock=lock)
-    if model is None:
-        raise NotFound(
-            f"no endpoint is named {endpoint!r}; `palio endpoints create {endpoint} --model …` "
-            "makes it",
-            kind="endpoint",
-            name=endpoint,
-        )
-    return model
-
-
-def _statistics(unit: ExperimentUnit, experiment: Experiment) -> Statistics:
-    key = experiment.key
-    cursor = unit.cursors.get(key)
-    return Statistics(
-        0 if cursor is None else cursor.seq,
-        unit.metric_sums.find(experiment=key),
-        unit.variant_counts.find(experiment=key),
-        unit.reported_sums.find(experiment=key),
-        unit.contrast_sums.find(experiment=key),
-        unit.falls.find(experiment=key),
-        weights_by_epoch(unit, experiment),
-    )

@@ -104,7 +104,7 @@ class Engine:
         with self._refreshing:
             audited = self._store.audited
             with self._store.read() as unit:
-                changed = unit.audit.head() != self.snapshot.table.revision
+                changed = unit.revision() != self.snapshot.table.revision
                 if changed or self._is_waiting():
                     table = routing_table(unit)
                     named = self._named.items()

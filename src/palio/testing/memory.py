@@ -295,6 +295,10 @@ class MemoryUnit:
         found = self.endpoints.get(endpoint)
         return None if found is None else found.override
 
+    def revision(self) -> int:
+        """Return how many audit entries and published weights there are."""
+        return self.audit.head() + sum(one.policy_version for one in self.experiments.find())
+
     def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
         """Return what uses a version, or the model at all."""
         return uses_within(self, model, version)
