@@ -330,7 +330,7 @@ def _interval(lower: float | None, upper: float | None) -> str:
 
 def _split(experiment: Experiment) -> str:
     return ", ".join(
-        f"{variant.key}={variant.version}:{variant.weight:g}"
+        f"{variant.key}={variant.version}:{experiment.weights[variant.key]:.4g}"
         for variant in experiment.design.variants
     )
 

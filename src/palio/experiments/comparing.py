@@ -280,9 +280,9 @@ def _better(metric: Metric) -> Literal["larger", "smaller"]:
 
 
 def _looking(experiment: Experiment, variant: Variant, alpha: float) -> Looking:
-    stopping, weights = experiment.design.stopping, experiment.weights
-    own = weights[variant.key]
-    both = weights[experiment.control.key] + own
+    # As designed, whatever the weights have become: what is planned must not move with the data.
+    stopping, own = experiment.design.stopping, variant.weight
+    both = experiment.control.weight + own
     return Looking(
         alpha=alpha,
         horizon=None if stopping.horizon is None else max(2, round(stopping.horizon * both)),

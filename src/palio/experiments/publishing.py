@@ -145,4 +145,5 @@ def weights_by_epoch(
     if experiment.design.policy.moves or experiment.epoch == 1:
         return {}
     found = unit.published.find(experiment=experiment.key)
-    return {one.epoch: one.weights for one in found}
+    designed = {variant.key: variant.weight for variant in experiment.design.variants}
+    return {1: designed, **{one.epoch: one.weights for one in found}}

@@ -253,6 +253,21 @@ class _UnitContract:
             found = [unit.override_of(name) for name in ("pay", "an", "nowhere")]
             assert found == ["v", None, None]
 
+    def test_a_revision_grows_with_entries_and_weights(self, store: Store[DeliveryUnit]) -> None:
+        """Every audit entry and every version of weights is another; nothing else is."""
+        experiment = replace(RECORDS["experiments"][0], policy_version=0)
+        seen = []
+        for weights in (0, 1, 2**40):
+            put(store, "experiments", [replace(experiment, policy_version=weights)])
+            with store.read() as unit:
+                seen.append(unit.revision())
+        put(store, "experiments", [replace(experiment, key="other", policy_version=3)])
+        with store.write() as unit:
+            unit.audit.append(change())
+            unit.log.append([prediction("r")])
+            seen.append(unit.revision())
+        assert seen == [0, 1, 2**40, 2**40 + 4]
+
     def test_uses_of_a_version(self, store: Store[DeliveryUnit]) -> None:
         """A version is used by overrides, and by variants and champions of what has not ended."""
         put_users(store)
