@@ -15,7 +15,8 @@ from palio.errors import (
     PredictionFailed,
     StoreUnavailable,
 )
-from palio.serving.engine import Engine, Job, told
+from palio.serving.engine import Engine, told
+from palio.serving.jobs import Job
 
 from .conftest import House, ask
 
