@@ -17,7 +17,8 @@ from palio.errors import (
     StoreUnavailable,
 )
 from palio.experiments.design import Variant
-from palio.serving.engine import Engine, Job, told
+from palio.serving.engine import Engine, told
+from palio.serving.jobs import Job
 from palio.testing.records import outcome, prediction
 
 from .conftest import House, ask

@@ -142,7 +142,9 @@ def drawings_of(experiment: Experiment, looks: Sequence[Look]) -> dict[str, Draw
 def _shares(experiment: Experiment, looks: Sequence[Look]) -> dict[str, Drawing]:
     drawn: dict[str, Drawing] = {}
     goal = experiment.design.metrics.goal_metric
-    moves = experiment.design.policy.moves  # then newer units, not known yet, are mostly of one arm
+    moves = (
+        experiment.design.policy.moves
+    )  # then newer units, not known yet, are mostly of one arm
     if goal.waits and not moves and any(look.known for look in looks):
         drawn["known"] = share_over_time(
             _points(looks, lambda look, key: look.known.get(key, 0) / max(look.counts[key], 1)),

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from palio.experiments.analysis import LabelShare, Statistics
+from palio.experiments.design import Type
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Source
 from palio.stats import sample_ratio
@@ -20,11 +21,13 @@ def label_share_of(experiment: Experiment, statistics: Statistics) -> LabelShare
 
     Whoever has a value is one more draw of the split, whatever the share of those who have one,
     unless that share depends on the variant. The test is the one of the sample ratio, and has an
-    error budget of its own. It needs a goal that waits for outcomes, and weights that no policy
-    moves: of whoever has a value nobody has summed up the chances.
+    error budget of its own. It needs a goal that waits for outcomes, and variants that have units
+    of their own, in a paired experiment a label is one of all variants; and weights that no policy
+    moves, for of whoever has a value nobody has summed up the chances.
     """
-    goal = experiment.design.metrics.goal_metric
-    if goal.source is Source.PREDICTION or experiment.design.policy.moves:
+    design = experiment.design
+    goal = design.metrics.goal_metric
+    if goal.source is Source.PREDICTION or design.type in {Type.PAIRED, Type.BANDIT}:
         return None
     epochs: defaultdict[int, dict[str, int]] = defaultdict(
         lambda: dict.fromkeys(experiment.weights, 0)

@@ -142,9 +142,9 @@ class Experiments:
         name
             An endpoint, or the key of an experiment where no endpoint has that name.
         unit
-            Id of what is randomised.
+            Id of what is randomised; where requests are, the id of this one.
         attributes
-            What is known of it, for the experiment's audience.
+            What is known of it, for the experiment's audience and segments.
 
         Returns
         -------
@@ -179,7 +179,8 @@ class Experiments:
         attributes
             One mapping for each unit, if any.
         record
-            Whether the units were really given their variants, and are units of the experiment.
+            Whether the units were really given their variants, and are units of the experiment;
+            in a sticky one they keep them.
         """
         return self._assign(name, units, attributes, record=record)
 
@@ -193,10 +194,10 @@ class Experiments:
     ) -> Sequence[Assignment]:
         checked = checked_units(units, attributes)
         with self.store.write() if record else self.store.read() as unit:
-            given = giving(unit, name)
-            assignments = [given.assign(one, said) for one, said in checked]
+            given, now = giving(unit, name), self.clock()
+            assignments = given.assign(unit, checked, now, record=record)
             if record:
-                unit.log.append(given.exposures(assignments, self.clock()))
+                unit.log.append(given.exposures(assignments, now))
         return assignments
 
     @requires(Role.OPERATOR)

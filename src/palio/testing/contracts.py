@@ -21,6 +21,7 @@ from palio.access.domain import Identity, Role
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.events import Event, LogEntry, Outcome
+from palio.experiments.sticky import StickyAssignment
 from palio.ports import Store
 from palio.registry.domain import Model
 from palio.registry.service import Models
@@ -161,6 +162,33 @@ class _CollectionContract:
         put(store, "models", [first])
         with store.read() as unit:
             assert list(unit.models.find()) == [first, second]
+
+    @ALL
+    def test_add_missing_leaves_alone_what_is_there(
+        self, store: Store[DeliveryUnit], name: str
+    ) -> None:
+        """Records whose key is free are added, once; those that are there stay as they were."""
+        first, *others = RECORDS[name]
+        with store.write() as unit:
+            put_parents(unit, name)
+            collection(unit, name).add_missing([])
+            collection(unit, name).add_missing([first])
+            collection(unit, name).add_missing([first, *others, *others])
+        with store.read() as unit:
+            found = collection(unit, name).find()
+            assert len(found) == len(RECORDS[name])
+            assert all(record in found for record in RECORDS[name])
+
+    def test_add_missing_changes_nothing(self, store: Store[DeliveryUnit]) -> None:
+        """What another record under the key says does not count, in one call or in two."""
+        first, second = RECORDS["sticky"]
+        moved, late = (replace(one, variant="moved", epoch=99) for one in (first, second))
+        put(store, "sticky", [first])
+        with store.write() as unit:
+            unit.sticky.add_missing([moved, second, late])
+            assert unit.sticky.get_many(map(_sticky_key, (first, second))) == {
+                _sticky_key(first): first, _sticky_key(second): second,
+            }  # fmt: skip
 
     @pytest.mark.parametrize("value", [object(), "\ud800"])
     def test_what_cannot_be_kept_is_refused(
@@ -467,6 +495,27 @@ class _ConcurrencyContract:
         with store.read() as unit:
             [kept] = unit.models.find()
         assert sorted([*refused, int(kept.description)]) == [*range(_THREADS)]
+
+    def test_units_that_add_missing_at_once_agree(self, store: Store[DeliveryUnit]) -> None:
+        """Of threads that add under the same keys, each finds afterwards what all others do."""
+        first = RECORDS["sticky"][0]
+        found: dict[int, object] = {}
+
+        def add(thread: int) -> None:
+            own = [replace(first, unit=f"u{i:03}", variant=f"{thread}") for i in range(100)]
+            with store.write() as unit:
+                unit.sticky.add_missing(own)
+                found[thread] = unit.sticky.get_many(map(_sticky_key, own))
+
+        in_threads([add] * _THREADS)
+        with store.read() as unit:
+            kept = {_sticky_key(one): one for one in unit.sticky.find()}
+        assert len(kept) == 100
+        assert [found[thread] for thread in range(_THREADS)] == [kept] * _THREADS
+
+
+def _sticky_key(record: StickyAssignment) -> tuple[str, str]:
+    return record.experiment, record.unit
 
 
 class StoreContract(

@@ -100,6 +100,11 @@ class MemoryCollection(Generic[T]):
             raise AlreadyExists(f"{kind} has {name} already", kind=kind, name=name)
         self.put_many([record])
 
+    def add_missing(self, records: Iterable[T]) -> None:
+        """Add records whose key is free."""
+        for record in records:
+            self._rows.setdefault(self._key_of(record), _encoded(record))
+
     def put_many(self, records: Iterable[T]) -> None:
         """Add records or replace those under the same keys."""
         for record in records:
