@@ -26,6 +26,7 @@ from palio.stats.multiplicity import adjust, e_bh, sidak_alpha
 from palio.stats.one_look.means import one_sample, relative, relative_moments, welch
 from palio.stats.one_look.proportions import relative_risk, two_proportions, wilson
 from palio.stats.one_look.ranks import brunner_munzel, mann_whitney
+from palio.stats.planned.conditional import conditional_power
 from palio.stats.planned.group_sequential import crossing_probabilities
 from palio.stats.planned.history import Forecast, History, forecast, summarize_history
 from palio.stats.planned.planning import (
@@ -162,6 +163,7 @@ __all__ = [
     "compare_paired",
     "compare_scores",
     "conclude",
+    "conditional_power",
     "crossing_probabilities",
     "cuped",
     "detectable_effect",
