@@ -123,8 +123,9 @@ class Stopping:
         Whether a winner is shipped as soon as it is known; otherwise at the horizon or the
         maximum duration, whichever comes first.
     futility
-        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once; needs a
-        horizon. It never ships anything, so the level holds.
+        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once, even if
+        the effect were as good as its interval admits; needs a horizon. It never ships anything,
+        so the level holds.
     """
 
     alpha: float = 0.05
@@ -333,6 +334,17 @@ class ExperimentDraft:
                 field="covariates",
             )
         self._check_stop_loss()
+        self._check_criteria()
+
+    def _check_criteria(self) -> None:
+        measured = {metric.name for metric in self.metrics.all}
+        if self.criteria.max_latency_ms is not None and "latency_ms" not in measured:
+            raise InvalidInput(
+                f"max_latency_ms is {self.criteria.max_latency_ms:g}, and this design does not "
+                "measure latency_ms; name it as a secondary metric or a guardrail",
+                field="max_latency_ms",
+                value=self.criteria.max_latency_ms,
+            )
 
     def _check_stop_loss(self) -> None:
         if self.stop_loss is None:
