@@ -265,6 +265,8 @@ STORY: list[Step] = [
     lambda p: p.experiments.resume("e"),
     lambda p: p.experiments.stop("e", "enough"),
     lambda p: p.experiments.record("e").experiment,
+    lambda p: p.experiments.start(p.experiments.draft(servers.design("back")).key).state,
+    lambda p: p.experiments.rollback("back", "complaints"),
     lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,
     lambda p: p.keys.list(),
     lambda p: p.keys.revoke(p.keys.list()[-1].id),
