@@ -20,6 +20,7 @@ from palio.cli import (
     deletion,
     downloading,
     endpoints,
+    evaluating,
     experiments,
     lifecycles,
     models,
@@ -99,6 +100,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     own: tuple[Callable[..., Any], ...] = (
         analyzing.analyze,
         comparing.compare,
+        evaluating.evaluate,
         off_policy.off_policy,
         planning.plan,
         scoring.compare_scores,
