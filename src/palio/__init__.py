@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from palio.experiments.frames import analyze
     from palio.experiments.metrics import Metric
     from palio.experiments.off_policy import off_policy
+    from palio.experiments.risk import Criteria, StopLoss
     from palio.platform import connect
     from palio.registry.lifecycle import Lifecycle
     from palio.registry.signature import Feature, Signature
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Condition",
+    "Criteria",
     "ExperimentDraft",
     "Feature",
     "Lifecycle",
@@ -35,6 +37,7 @@ __all__ = [
     "Palio",
     "PalioError",
     "Signature",
+    "StopLoss",
     "Stopping",
     "Variant",
     "__version__",
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Condition": "palio.experiments.audience",
+    "Criteria": "palio.experiments.risk",
     "ExperimentDraft": "palio.experiments.design",
     "Feature": "palio.registry.signature",
     "Lifecycle": "palio.registry.lifecycle",
@@ -56,6 +60,7 @@ _HOMES = {
     "OutcomeDraft": "palio.experiments.events",
     "Palio": "palio.session",
     "Signature": "palio.registry.signature",
+    "StopLoss": "palio.experiments.risk",
     "Stopping": "palio.experiments.design",
     "Variant": "palio.experiments.design",
     "analyze": "palio.experiments.frames",

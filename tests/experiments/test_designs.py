@@ -48,6 +48,13 @@ REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
         },
         "metrics", "the goal of a bandit is a mean a unit",
     ),
+    (
+        {
+            "type": Type.BANDIT, "sticky": True, "policy": THOMPSON,
+            "metrics": Metrics("revenue:higher", (), ("p95(latency_ms):lower",)),
+        },
+        "metrics", "only means can be judged where a policy moves weights",
+    ),
     ({"label_delay_s": -1.0}, "label_delay_s", "must be in [0, 1e+09]"),
     ({"label_delay_s": float("nan")}, "label_delay_s", "must be in [0, 1e+09]"),
     ({"segments": (Segment("a", ("x",)),) * 2}, "segments", "named twice: a"),

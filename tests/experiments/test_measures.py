@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from palio.experiments.analysis import Contrast, Report
+from palio.experiments.analysis import Contrast, Report, Verdict
 from palio.experiments.covariates import Covariate, Segment
 from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type
 from palio.experiments.events import OutcomeDraft, Scored
 from palio.experiments.measures import Measures
+from palio.experiments.policy import Policy, PolicyKind
 from palio.experiments.statistics import UnitValues
 from palio.stats import (
     JointMoments,
@@ -275,3 +276,22 @@ def test_a_failed_score_leaves_the_pair_out() -> None:
         *("brier@control", "error@control", "error@challenger", "error@challenger-"),
     }
     assert parts["error@challenger-"] == [1.0]
+
+
+def test_what_has_no_interval_under_a_policy_is_told_as_observed() -> None:
+    one = world(
+        *("revenue:higher", "p50(revenue):higher"),
+        type=Type.BANDIT,
+        sticky=True,
+        policy=Policy(kind=PolicyKind.THOMPSON),
+        segments=(Segment("country", ("FR",)),),
+    )
+    one.expose(segments=[("country=FR",)] * UNITS)
+    revenue = numbers(11)
+    one.tell("revenue", revenue)
+    goal, median = one.report().contrasts
+    assert goal.lower is not None
+    assert (median.lower, median.verdict, median.p_value) == (None, Verdict.UNCLEAR, 1.0)
+    assert median.effect is not None
+    assert "as observed" in median.note
+    assert [row.lower for row in one.report().by_segment["country=FR"]] == [None, None]

@@ -21,6 +21,7 @@ from palio.cli import (
     designs,
     downloading,
     endpoints,
+    evaluating,
     experiments,
     lifecycles,
     models,
@@ -101,6 +102,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     own: tuple[Callable[..., Any], ...] = (
         analyzing.analyze,
         comparing.compare,
+        evaluating.evaluate,
         off_policy.off_policy,
         planning.plan,
         scoring.compare_scores,

@@ -208,6 +208,17 @@ def ship(
 
 
 @app.command()
+def rollback(ctx: typer.Context, key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
+    """End it with its control or, once shipped, take production one step back.
+
+    [dim]palio experiments rollback credit-ab --reason "complaints"[/dim]
+    """
+    made = verbs(ctx).experiments.rollback(key, reason)
+    served = "production is one step back" if made.winner else "the champion serves everybody"
+    done(made, f"{key} is rolled back; {served}", as_json=as_json)
+
+
+@app.command()
 def analyze(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
     """Say what the evidence shows and what should be done; as often as you like.
 

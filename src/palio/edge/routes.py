@@ -150,6 +150,7 @@ ROUTES = (
     Route("POST", "/v1/experiments/{key}/stop", "experiments", "stop"),
     Route("POST", "/v1/experiments/{key}/complete", "experiments", "complete"),
     Route("POST", "/v1/experiments/{key}/ship", "experiments", "ship"),
+    Route("POST", "/v1/experiments/{key}/rollback", "experiments", "rollback"),
     Route("POST", "/v1/experiments/{key}/analyze", "experiments", "analyze"),
     Route("GET", "/v1/experiments/{key}/looks", "experiments", "looks"),
     Route("GET", "/v1/experiments/{key}/record", "experiments", "record"),

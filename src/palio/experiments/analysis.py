@@ -198,7 +198,8 @@ class Report:
     ``progress`` is the share of the planned sample that has a value of the goal; ``None``
     without a horizon. ``by_segment`` are the contrasts within each segment, ``unadjusted`` those
     without covariates, ``policy_version`` the weights in force, and ``chance_to_win`` how likely
-    the best challenger still wins by the horizon, where futility is asked for.
+    the best challenger still wins by the horizon if its effect is as good as its interval admits,
+    where futility is asked for.
     """
 
     experiment: str
@@ -359,11 +360,27 @@ class Statistics:
             },
         )
 
-    def _figures(self, experiment: Experiment, variant: Variant, metric: Metric) -> MetricFigures:
-        """Return a metric as observed, epochs together and nothing taken out."""
-        rows = [self.row(epoch, variant.key, metric.name) for epoch in self.epochs]
+    def observed(
+        self,
+        experiment: Experiment,
+        variant: str,
+        metric: Metric,
+        *,
+        epochs: Sequence[int] | None = None,
+    ) -> Moments:
+        """Return a metric as observed, nothing taken out.
+
+        Parameters
+        ----------
+        experiment, variant, metric
+            Of what.
+        epochs
+            Which are taken together; all if None.
+        """
+        chosen = self.epochs if epochs is None else epochs
+        rows = [self.row(epoch, variant, metric.name) for epoch in chosen]
         filled = [row for row in rows if row is not None and row.n]
-        if experiment.design.type is Type.PAIRED and variant.key != experiment.control.key:
+        if experiment.design.type is Type.PAIRED and variant != experiment.control.key:
             parts = [row.joint().value(1) for row in filled]  # the first is the difference
         else:
             parts = [
@@ -371,7 +388,10 @@ class Statistics:
                 for row in filled
                 for found in arm_moments(metric, [row], adjusted=False, settled=self.settled)
             ]
-        found = Moments.merged([Moments(0, 0.0, 0.0), *parts])
+        return Moments.merged([Moments(0, 0.0, 0.0), *parts])
+
+    def _figures(self, experiment: Experiment, variant: Variant, metric: Metric) -> MetricFigures:
+        found = self.observed(experiment, variant.key, metric)
         return MetricFigures(found.n, found.mean, math.sqrt(max(found.var, 0.0)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from palio.experiments.analysis import (
@@ -157,7 +157,9 @@ class _Asking:
             row, control = self._adaptive(variant, metric, alpha)
         else:
             row, control = self._apart(variant, metric, alpha)
-        return _contrast(row, control, variant.key, role=role, metric=metric, alpha=alpha)
+        made = _contrast(row, control, variant.key, role=role, metric=metric, alpha=alpha)
+        naive = design.policy.moves and (metric.kind not in _MEANS or bool(self.segment))
+        return _described(made) if naive else made
 
     def _apart(self, variant: Variant, metric: Metric, alpha: float) -> tuple[ReportRow, Moments]:
         control, treated = arms_of(
@@ -208,6 +210,23 @@ class _Asking:
         if math.isfinite(found.lower) and found.se > 0:
             fixed = conclude(found.effect, found.se, alpha=alpha)
         return _row(metric, control, treated, found, fixed), control
+
+
+def _described(made: Contrast) -> Contrast:
+    """Return a contrast that says what was observed alone."""
+    return replace(
+        made,
+        lower=None,
+        upper=None,
+        relative_lower=None,
+        relative_upper=None,
+        p_value=1.0,
+        verdict=Verdict.UNCLEAR,
+        fixed=None,
+        chance_to_beat=None,
+        expected_loss=None,
+        note="as observed: where a policy moves weights, only means of all units have an interval",
+    )
 
 
 def _row(  # noqa: PLR0917 -- one row

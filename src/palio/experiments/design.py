@@ -123,8 +123,9 @@ class Stopping:
         Whether a winner is shipped as soon as it is known; otherwise at the horizon or the
         maximum duration, whichever comes first.
     futility
-        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once; needs a
-        horizon. It never ships anything, so the level holds.
+        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once, even if
+        the effect were as good as its interval admits; needs a horizon. It never ships anything,
+        so the level holds.
     """
 
     alpha: float = 0.05
@@ -314,6 +315,14 @@ class ExperimentDraft:
                 field="metrics",
                 value=goal.name,
             )
+        for metric in self.metrics.guardrail_metrics:
+            if metric.kind not in {Kind.MEAN, Kind.WIN_RATE}:
+                raise InvalidInput(
+                    f"the guardrail {metric.name} of a bandit is a {metric.kind}, and only means "
+                    "can be judged where a policy moves weights; take a mean, or make it secondary",
+                    field="metrics",
+                    value=metric.name,
+                )
         if self.policy.belief is Belief.BETA and not goal.is_share:
             raise InvalidInput(
                 f"belief beta counts successes, and {goal.name} is no share; take the normal "
@@ -353,6 +362,17 @@ class ExperimentDraft:
                 field="covariates",
             )
         self._check_stop_loss()
+        self._check_criteria()
+
+    def _check_criteria(self) -> None:
+        measured = {metric.name for metric in self.metrics.all}
+        if self.criteria.max_latency_ms is not None and "latency_ms" not in measured:
+            raise InvalidInput(
+                f"max_latency_ms is {self.criteria.max_latency_ms:g}, and this design does not "
+                "measure latency_ms; name it as a secondary metric or a guardrail",
+                field="max_latency_ms",
+                value=self.criteria.max_latency_ms,
+            )
 
     def _check_stop_loss(self) -> None:
         if self.stop_loss is None:

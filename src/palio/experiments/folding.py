@@ -271,7 +271,7 @@ class Batch:
     def _follow(
         self, variant: str, since: datetime | None, start: int, entries: Sequence[LogEntry]
     ) -> None:
-        """Note how a subject's values under a stop-loss moved, outcome by outcome."""
+        """Note how a subject's values under a stop-loss moved, larger better, by outcomes."""
         metric = self.changes.measures.followed
         if metric is None:
             return
@@ -291,7 +291,8 @@ class Batch:
         up_to: int | None,
     ) -> float:
         seq = self.before.seq if up_to is None else up_to
-        return fsum(outcome_values(metric, in_force(_outcomes(entries, up_to=seq)), since=since))
+        known = in_force(_outcomes(entries, up_to=seq))
+        return metric.direction.sign * fsum(outcome_values(metric, known, since=since))
 
     def _add_reported(self, unit: ExperimentUnit) -> None:
         """Add what was reported for variants as a whole, apart from all units."""

@@ -11,7 +11,6 @@ from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.experiments.analysis import (
     Contrast,
-    DecisionKind,
     Look,
     Record,
     Report,
@@ -35,8 +34,9 @@ from palio.experiments.publishing import (
     reweight_within,
 )
 from palio.experiments.refreshing import check_refreshable, is_due, refresh_within
+from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
-from palio.experiments.shipping import chosen_variant
+from palio.experiments.shipping import chosen_variant, has_won, shipment
 from palio.experiments.starting import check_shippable, check_versions
 from palio.experiments.statistics import Cursor
 from palio.experiments.verification import Verification, verify_within
@@ -331,7 +331,6 @@ class Experiments:
             experiment.check(State.COMPLETED)
             report = self._record(unit, experiment)
             chosen = chosen_variant(experiment, report, variant, force=force)
-            won = (DecisionKind.SHIP, chosen) == (report.decision.kind, report.decision.variant)
             name = experiment.variant(chosen).version
             winner = find_version(unit, f"{experiment.model}:{name}")
             shipped, promotion = promote_within(
@@ -340,7 +339,7 @@ class Experiments:
                 self._change("version.promote", winner.reference, reason=f"experiment {key}"),
                 vouching=self.vouching,
                 expected=experiment.champion or "",
-                passed=won,
+                passed=has_won(report, chosen),
             )
             ended = replace(
                 experiment,
@@ -351,25 +350,39 @@ class Experiments:
             )
             unit.experiments.put_many([ended])
             unit.audit.append(promotion)
-            unit.audit.append(
-                self._change(
-                    "experiment.ship",
-                    key,
-                    before={"state": experiment.state, "champion": experiment.champion},
-                    after={
-                        "state": ended.state,
-                        "champion": shipped.version,
-                        "winner": ended.winner,
-                        "forced": not won,
-                        "decision": report.decision.kind,
-                        "reasons": report.decision.reasons,
-                        "analysis": report.digest,
-                        "watermark": report.watermark,
-                    },
-                    reason=reason,
-                )
-            )
+            change = self._change("experiment.ship", key, reason=reason)
+            unit.audit.append(shipment(change, experiment, ended, report, shipped.version))
         return ended
+
+    @requires(Role.OPERATOR)
+    def rollback(self, key: str, reason: str = "") -> Experiment:
+        """End it with its control, or take back what it has shipped.
+
+        Before its end: it is completed, the champion serves everybody at once and production does
+        not move. After it was shipped: production goes one step back.
+
+        Parameters
+        ----------
+        key
+            The experiment.
+        reason
+            Why, for the audit log; needed unless the evidence says so.
+
+        Raises
+        ------
+        Conflict
+            If it has ended without shipping, or production has moved on since.
+        InvalidInput
+            If the reason is missing.
+        """
+        self._fold(key)
+        with self.store.write() as unit:
+            experiment = _find(unit, key, lock=True)
+            change = self._change("experiment.rollback", key, reason=reason)
+            if experiment.ended_at is not None:
+                return take_back(unit, experiment, change, self.vouching)
+            experiment.check(State.COMPLETED)
+            return give_up(unit, experiment, self._record(unit, experiment), change)
 
     @requires(Role.VIEWER)
     def analyze(self, key: str) -> Report:

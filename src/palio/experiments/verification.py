@@ -321,11 +321,11 @@ def _row(entry: LogEntry, experiment: Experiment) -> UnitValues:
 def _path(
     metric: Metric, entries: Sequence[LogEntry], since: datetime, start: int
 ) -> list[tuple[int, float]]:
-    """Return how a subject's sum of values moved, by place in the log."""
+    """Return how a subject's sum of values moved, larger better, by place in the log."""
     steps, last = [], 0.0
     for seq in sorted({start, *(entry.seq for entry in entries if entry.seq > start)}):
         known = _known([entry for entry in entries if entry.seq <= seq])
-        now = math.fsum(outcome_values(metric, known, since=since))
+        now = metric.direction.sign * math.fsum(outcome_values(metric, known, since=since))
         steps += [(seq, now - last)] if now != last else []
         last = now
     return steps
