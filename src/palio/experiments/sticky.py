@@ -12,7 +12,7 @@ should it come back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -117,22 +117,30 @@ def keep(unit: StickyUnit, drawn: Sequence[Drawn]) -> dict[Key, StickyAssignment
     """
     ordered = sorted(drawn, key=lambda one: one.key)  # or two processes could wait in a circle
     unit.sticky.add_missing([one.given for one in ordered])
-    found = unit.sticky.get_many([one.key for one in ordered])
-    return {
-        one.key: found[one.key] if one.yields_to(found[one.key]) else _moved(unit, one)
-        for one in ordered
-    }
+    found = {one.key: kept for one, kept in _read(unit, ordered)}
+    moving = [one for one in ordered if not one.yields_to(found[one.key])]
+    return found | _moved(unit, moving) if moving else found
 
 
-def _moved(unit: StickyUnit, drawn: Drawn) -> StickyAssignment:
-    """Give a unit another variant, if the weights in force say so.
+def _moved(unit: StickyUnit, drawn: Sequence[Drawn]) -> dict[Key, StickyAssignment]:
+    """Give units another variant, where the weights in force say so, too.
 
-    Those of the process may be a little old. No other process changes the weights, or the unit's
-    variant, before this unit of work ends.
+    Those of the process may be a little old. While experiments are locked, no other process
+    changes their weights or moves their units.
     """
-    experiment = unit.experiments.get(drawn.given.experiment, lock=True)
-    kept = unit.sticky.get(*drawn.key, lock=True)
-    if kept is not None and experiment is not None and experiment.weights.get(kept.variant):
-        return kept
-    unit.sticky.put_many([drawn.given])
-    return drawn.given
+    names = sorted({one.given.experiment for one in drawn})
+    experiments = {name: unit.experiments.get(name, lock=True) for name in names}
+    settled: dict[Key, StickyAssignment] = {}
+    for one, kept in _read(unit, drawn):
+        experiment = experiments[kept.experiment]
+        stays = experiment is not None and experiment.weights.get(kept.variant)
+        settled[one.key] = kept if stays else one.given
+    unit.sticky.put_many([one.given for one in drawn if settled[one.key] is one.given])
+    return settled
+
+
+def _read(unit: StickyUnit, drawn: Sequence[Drawn]) -> Iterator[tuple[Drawn, StickyAssignment]]:
+    """Yield what is kept beside what is drawn."""
+    found = unit.sticky.get_many([one.key for one in drawn])
+    for one in drawn:
+        yield one, found[one.key]
