@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from palio.experiments.analysis import Contrast, Report, Verdict
 from palio.experiments.covariates import Covariate, Segment
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type
+from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
 from palio.experiments.events import OutcomeDraft, Scored
 from palio.experiments.measures import Measures
 from palio.experiments.policy import Policy, PolicyKind
+from palio.experiments.published import Published
 from palio.experiments.statistics import UnitValues
 from palio.stats import (
     JointMoments,
@@ -295,3 +296,54 @@ def test_what_has_no_interval_under_a_policy_is_told_as_observed() -> None:
     assert median.effect is not None
     assert "as observed" in median.note
     assert [row.lower for row in one.report().by_segment["country=FR"]] == [None, None]
+
+
+def test_a_pair_is_one_unit_of_the_horizon() -> None:
+    draft = design(
+        type=Type.PAIRED,
+        label_independent=True,
+        metrics=Metrics("brier"),
+        stopping=LOOSE,
+        variants=(Variant("control", "1", 1.0), Variant("challenger", "2", 0.0)),
+    )
+    one = World(draft)
+    shadow = Scored(
+        variant="challenger", version="2", values=[1], probabilities=[[0.2, 0.8]], latency_ms=1.0
+    )
+    served = [
+        prediction(unit, at=one.wired.clock(), experiment="exp", variant="control", epoch=1,
+                   others=(shadow,))
+        for unit in one.units
+    ]  # fmt: skip
+    with one.wired.store.write() as unit:
+        unit.log.append(served)
+    one.wired.outcomes.record([OutcomeDraft(request_id=unit, value=1) for unit in one.units])
+    report = one.report()
+    assert report.progress == UNITS / 4_000
+    # labels are 1: 0.25² of the control's 0.75, 0.2² of the challenger's 0.8
+    assert report.contrasts[0].effect == pytest.approx(0.04 - 0.0625)
+    assert report.sample_ratio.mismatch is False
+
+
+def test_a_unit_that_was_moved_is_no_crossover_and_no_evidence_any_more() -> None:
+    one = world(
+        "revenue:higher", sticky=True, type=Type.BANDIT, policy=Policy(kind=PolicyKind.UCB)
+    )
+    given = exposure("u", variant="challenger", at=one.wired.clock())
+    later = replace(given, variant="control", policy_version=1)
+    with one.wired.store.write() as unit:
+        unit.published.put_many(
+            [
+                Published(
+                    experiment="exp", policy_version=1, epoch=1, at=one.wired.clock(), by="test",
+                    watermark=0, weights={"control": 1.0, "challenger": 0.0},
+                )
+            ]
+        )  # fmt: skip
+        unit.log.append([given, later])
+    control, challenger = one.report().arms
+    assert (control.units, challenger.units) == (0, 1)
+    assert control.crossovers == challenger.crossovers == 0
+    with one.wired.store.write() as unit:
+        unit.log.append([replace(given, variant="control")])  # under the same weights
+    assert one.report().arms[0].crossovers == 1

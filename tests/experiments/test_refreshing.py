@@ -19,6 +19,7 @@ from palio.experiments.metrics import Direction, Metric
 from palio.experiments.policy import Belief, PolicyKind
 from palio.experiments.published import Published
 from palio.experiments.refreshing import is_due, refresh_within, weights_from
+from palio.experiments.risk import StopLoss
 from palio.ports import Store
 from palio.storage.store import SqlStore
 from palio.testing.memory import MemoryStore
@@ -317,6 +318,19 @@ def test_an_arm_that_is_shown_to_be_worse_gets_nothing_any_more(serving: Wired) 
     report = serving.experiments.analyze("exp")
     assert report.decision.kind is not DecisionKind.INVALID
     assert report.sample_ratio.p_value > 0.05
+
+
+def test_an_arm_that_has_hit_a_limit_gets_nothing_any_more(serving: Wired) -> None:
+    """Seen at a look, and due at once, whatever has become known since."""
+    loss = StopLoss(metric="reward", max_drawdown=5.0)
+    serving.run(bandit(variants=THREE, stop_loss=loss))
+    traffic = Traffic(serving, means={"a": 1.0, "b": 1.0, "c": -1.0})
+    made = play(serving, traffic, 2)
+    assert made.retired == ()
+    serving.experiments.analyze("exp")
+    made = serving.experiments.refresh("exp")
+    assert (made.retired, made.weights["c"]) == (("c",), 0.0)
+    assert serving.experiments.refresh("exp") == made
 
 
 def test_the_control_never_retires(serving: Wired) -> None:

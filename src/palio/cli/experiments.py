@@ -9,6 +9,7 @@ import typer
 
 from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
+from palio.edge.designs import declared
 from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, Report
 from palio.experiments.assignment import Namespace
@@ -122,6 +123,7 @@ def show(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
             ("goal", design.metrics.goal),
             ("secondary", ", ".join(design.metrics.secondary)),
             ("guardrails", ", ".join(design.metrics.guardrails)),
+            *declared(design),
             ("started", moment(found.started_at)),
             ("champion then", found.champion),
             ("winner", found.winner),

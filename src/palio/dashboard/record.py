@@ -27,6 +27,7 @@ from palio.dashboard.words import (
     split_in_words,
     verdict_in_words,
 )
+from palio.edge.designs import declared
 from palio.experiments.analysis import Contrast, Look, MetricRole, Report, Verdict
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Direction
@@ -78,6 +79,7 @@ def record_page(
         effects=[_effect_of(experiment, report, row) for row in goals],
         main=_main(report, goals),
         goal=experiment.design.metrics.goal_metric,
+        declared=list(declared(experiment.design)),
         metrics=[metric.name for metric in experiment.design.metrics.all],
         wanted={
             metric.name: "higher" if metric.direction is Direction.HIGHER else "lower"

@@ -15,6 +15,7 @@ from palio.dashboard.words import (
     split_in_words,
     verdict_in_words,
 )
+from palio.edge.designs import declared
 from palio.experiments.analysis import Contrast, Look, MetricRole, Report
 from palio.experiments.domain import Experiment
 from palio.registry.domain import Version
@@ -132,6 +133,7 @@ def _design(experiment: Experiment) -> Iterator[tuple[object, object]]:
         yield f"Metric {metric.name}", metric.direction.replace("_", " ")
     yield "Chance of a false decision", f"{design.stopping.alpha:g}"
     yield "Units planned", design.stopping.horizon or "none"
+    yield from ((name.capitalize(), words) for name, words in declared(design))
     yield "State", experiment.state
     yield "Started", _moment(experiment.started_at)
     yield "Ended", _moment(experiment.ended_at)

@@ -318,8 +318,8 @@ class ExperimentDraft:
         for metric in self.metrics.guardrail_metrics:
             if metric.kind not in {Kind.MEAN, Kind.WIN_RATE}:
                 raise InvalidInput(
-                    f"the guardrail {metric.name} of a bandit is a {metric.kind}, and only means "
-                    "can be judged where a policy moves weights; take a mean, or make it secondary",
+                    f"the guardrail {metric.name} of a bandit is a {metric.kind}; only means can "
+                    "be judged where a policy moves weights; take a mean, or make it secondary",
                     field="metrics",
                     value=metric.name,
                 )

@@ -170,7 +170,7 @@ class Batch:
         key, changes = (given.epoch, given.unit), self.changes
         row = changes.rows.get(key)
         if row is not None:
-            crossed = isinstance(given, Exposure) and row.variant != given.variant
+            crossed = isinstance(given, Exposure) and _has_crossed(row, given)
             changes.counts[given.epoch, given.variant].crossovers += crossed
             return
         changes.rows[key] = UnitValues(
@@ -210,8 +210,9 @@ class Batch:
         counts = self.changes.counts[prediction.epoch, prediction.variant or ""]
         counts.requests += is_new
         counts.errors += is_new and prediction.error is not None
-        if self.changes.rows[key].variant != prediction.variant:
-            counts.crossovers += is_new
+        row = self.changes.rows[key]
+        if row.variant != prediction.variant:
+            counts.crossovers += is_new and _has_crossed(row, prediction)
             return
         measures = self.changes.measures
         for cursor, sign in self._states(is_new=is_new):
@@ -307,6 +308,14 @@ class Batch:
                 place = (outcome.variant or "", outcome.name)
                 values = reported_values(self.changes.measures.metrics, outcome)
                 self.changes.reported[place].take(values, sign)
+
+
+def _has_crossed(row: UnitValues, given: Prediction | Exposure) -> bool:
+    """Tell whether a unit is in two variants under the same weights.
+
+    Under later ones it was moved: the variant that it kept has lost its weight.
+    """
+    return row.variant != given.variant and row.policy_version == given.policy_version
 
 
 def _is_of_unit(entry: LogEntry) -> bool:

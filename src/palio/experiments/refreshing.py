@@ -9,7 +9,7 @@ anybody can make them again (`weights_from`). Only an arm that is retired is tol
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import replace
 from datetime import datetime
 from math import fsum
@@ -18,6 +18,7 @@ from palio import bandits
 from palio.access.audit import Change
 from palio.errors import Conflict
 from palio.experiments.domain import Experiment, State
+from palio.experiments.limits import LIMITS
 from palio.experiments.metric_forms import Kind
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.published import Published
@@ -62,6 +63,8 @@ def is_due(unit: ExperimentUnit, experiment: Experiment, now: datetime) -> bool:
     last = unit.published.get(experiment.key, experiment.policy_version)
     if last is None or experiment.state is not State.RUNNING:
         return False
+    if lost_within(unit, experiment) - set(last.retired):
+        return True
     sums = unit.metric_sums.find(experiment=experiment.key)
     return experiment.design.policy.moves and _is_due(
         experiment, last, totals_of(experiment, sums), now
@@ -100,7 +103,8 @@ def refresh_within(
     if locked != found or last is None:  # somebody has paused it, or ended it, meanwhile
         return None
     sums = unit.metric_sums.find(experiment=found.key)
-    made = _next(found, last, sums, watermark=cursor.seq, now=now)
+    lost = lost_within(unit, found)
+    made = _next(found, last, sums, lost=lost, watermark=cursor.seq, now=now)
     unit.published.add(made)
     unit.experiments.put_many(
         [replace(found, published=made.weights, policy_version=made.policy_version)]
@@ -127,6 +131,7 @@ def _next(
     last: Published,
     sums: Collection[MetricSums],
     *,
+    lost: Set[str],
     watermark: int,
     now: datetime,
 ) -> Published:
@@ -155,7 +160,7 @@ def _next(
         rewards=_rewards(totals),
         totals=totals,
         evidence=evidence,
-        retired=_retired(experiment, totals, last.retired),
+        retired=_retired(experiment, totals, _with(last.retired, lost)),
     )
     return replace(bare, weights=weights_from(experiment, bare))
 
@@ -191,6 +196,19 @@ def weights_from(experiment: Experiment, published: Published) -> dict[str, floa
         retired=published.retired,
     )
     return dict(found.weights)
+
+
+def lost_within(unit: ExperimentUnit, experiment: Experiment) -> frozenset[str]:
+    """Return the challengers of a bandit that have hit a limit at some look: they get nothing."""
+    if not experiment.design.policy.moves:
+        return frozenset()
+    crossed = unit.crossings.find(experiment=experiment.key)
+    keys = {one.variant for one in crossed if one.metric in LIMITS}
+    return frozenset(keys - {experiment.control.key})
+
+
+def _with(retired: tuple[str, ...], lost: Set[str]) -> tuple[str, ...]:
+    return (*retired, *sorted(lost - set(retired)))
 
 
 def _retired(experiment: Experiment, totals: Totals, before: tuple[str, ...]) -> tuple[str, ...]:
@@ -231,5 +249,6 @@ def _retirement(last: Published, made: Published) -> Change:
         subject=made.experiment,
         before={"retired": last.retired, "policy_version": last.policy_version},
         after={"retired": made.retired, "policy_version": made.policy_version},
-        reason=f"shown to be worse than another arm at {made.rewards} rewards: {', '.join(new)}",
+        reason=f"shown to be worse than another arm, or beyond a limit, at {made.rewards} "
+        f"rewards: {', '.join(new)}",
     )

@@ -437,7 +437,7 @@ class Experiments:
             )
         self._fold(key)
         with self.store.read() as unit:
-            return explore_within(unit, _find(unit, key), metrics)
+            return list(explore_within(unit, _find(unit, key), metrics))
 
     @requires(Role.VIEWER)
     def verify(self, key: str) -> Verification:

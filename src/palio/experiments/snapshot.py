@@ -82,12 +82,16 @@ class Snapshot:
 
     @cached_property
     def sizes(self) -> Sequence[int]:
-        """Units with a value of the goal in each variant that gets any."""
+        """Units with a value of the goal in each variant that gets any; in pairs all do."""
         return [
             self.statistics.moments(key, self.goal).n
             for key, weight in self.experiment.weights.items()
-            if weight > 0
+            if weight > 0 or self._is_paired
         ]
+
+    @property
+    def _is_paired(self) -> bool:
+        return self.experiment.design.type is Type.PAIRED
 
     @property
     def sample(self) -> int:
@@ -98,7 +102,8 @@ class Snapshot:
     def progress(self) -> float | None:
         """Share of the horizon that has a value of the goal; None without one."""
         horizon = self.stopping.horizon
-        return None if horizon is None else sum(self.sizes) / horizon
+        known = self.sample if self._is_paired else sum(self.sizes)
+        return None if horizon is None else known / horizon
 
     @property
     def is_early(self) -> bool:
