@@ -21,7 +21,15 @@ THREE = tuple(Variant(key, key, 1 / 3) for key in "abc")
 THOMPSON = Policy(kind=PolicyKind.THOMPSON)
 REVENUE = Metrics("revenue:higher")
 
+
+def test_types_and_kinds_may_be_written_as_words() -> None:
+    made = design(type="bandit", unit="request", policy=Policy(kind="ucb"))  # type: ignore[arg-type]
+    assert (made.type, made.policy.kind) == (Type.BANDIT, PolicyKind.UCB)
+    assert design(type="ab") == design()
+
+
 REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
+    ({"type": "abc"}, "type", "type must be one of ab, aa, paired, bandit, got 'abc'"),
     ({"type": Type.PAIRED}, "label_independent", "a rejected loan has no label"),
     (
         {"type": Type.PAIRED, "label_independent": True, "metrics": REVENUE},

@@ -15,7 +15,7 @@ from palio.experiments.audience import Condition
 from palio.experiments.covariates import Covariate, Segment
 from palio.experiments.metric_forms import Kind
 from palio.experiments.metrics import LATER, Metric, Source, metric_named
-from palio.experiments.policy import Belief, Policy
+from palio.experiments.policy import Belief, Policy, one_of
 from palio.experiments.risk import Criteria, StopLoss
 from palio.registry.domain import check_name
 
@@ -218,6 +218,7 @@ class ExperimentDraft:
 
     def __post_init__(self) -> None:
         check_name("experiment", self.key)
+        object.__setattr__(self, "type", one_of(Type, "type", self.type))
         self._check_part()
         self._check_variants()
         self._check_alpha()

@@ -6,12 +6,15 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import TypeVar
 
 from palio import bandits
 from palio.errors import InvalidInput
 from palio.registry.domain import check_name
 
-__all__ = ["Belief", "Policy", "PolicyKind"]
+__all__ = ["Belief", "Policy", "PolicyKind", "one_of"]
+
+E = TypeVar("E", bound=enum.StrEnum)
 
 _MOST_PULLS = 10**9
 _LEAST_WEIGHT = 1e-6  # a propensity below was never drawn, and inference could not divide by it
@@ -82,6 +85,8 @@ class Policy:
     eliminate: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", one_of(PolicyKind, "kind", self.kind))
+        object.__setattr__(self, "belief", one_of(Belief, "belief", self.belief))
         for name in ("min_weight", "max_weight"):
             _within(name, getattr(self, name), 0.0, 1.0)
         for name in ("epsilon", "discount", "warm_share"):
@@ -139,6 +144,22 @@ class Policy:
             PolicyKind.TOP_TWO_THOMPSON: bandits.TopTwoThompson(belief),
         }
         return made[self.kind]
+
+
+def one_of(kind: type[E], name: str, value: str) -> E:
+    """Return the member that a word names; people write the word.
+
+    Raises
+    ------
+    InvalidInput
+        If it names none.
+    """
+    try:
+        return kind(value)
+    except ValueError as unknown:
+        raise InvalidInput(
+            f"{name} must be one of {', '.join(kind)}, got {value!r}", field=name, value=value
+        ) from unknown
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
