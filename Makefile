@@ -6,7 +6,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check spark frameworks format bench bench-bandits bench-credit bench-registry bench-stats lock clean absent
+.PHONY: help demo test coverage check spark frameworks format bench bench-assignment bench-bandits bench-credit bench-registry bench-stats lock clean absent
 .NOTPARALLEL: # one environment: two pips at once would race
 
 # Paths are relative: make cannot name a target with a space in it.
@@ -22,7 +22,7 @@ PEERS_NEWER := 'numpy>=2.4' 'pandas>=2.3,<3'
 
 help: ## list the targets
 	@echo "Usage: make TARGET [ARGS=\"...\"]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.runtime .venv/.project ## run the main job on a built-in example, from models to a decision
 	@$(BIN)/palio demo $(ARGS)
@@ -53,6 +53,9 @@ bench: .venv/.test .venv/.project ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 # The peers bring what Palio does without, so they have an environment of their own.
+bench-assignment: .venv-peers/.peers ## run the assignment beside GrowthBook's
+	@PYTHONPATH=src .venv-peers/bin/python benchmarks/assignment/beside_growthbook.py $(ARGS)
+
 bench-bandits: .venv-peers/.peers ## run the bandits beside river's and mabwiser's
 	@PYTHONPATH=src .venv-peers/bin/python benchmarks/bandits/beside_river.py $(ARGS)
 

@@ -1,5 +1,6 @@
 """What an analysis costs after 10^3, 10^5 and 10^6 events: it should not depend on them.
 
+With ``--large`` after 10^7, too: ten minutes, and 6 GB of disk in the folder for temporary files.
 Folding is timed on the way, for it is what grows: one row per size gives events folded a second.
 """
 
@@ -23,7 +24,7 @@ from palio.experiments.service import Experiments
 from palio.registry.domain import Manifest, Model, Version
 from palio.storage.store import SqlStore
 
-SIZES = (10**3, 10**5, 10**6)
+SIZES = (10**3, 10**5, 10**6, *((10**7,) if "--large" in sys.argv else ()))
 LOOKS = 30
 BATCH = 10_000
 

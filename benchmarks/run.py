@@ -3,6 +3,7 @@
 make bench                              every row
 make bench ARGS="predict assignment"    some of them
 make bench ARGS="--json"                for programs
+make bench ARGS="analysis --large"      after 10^7 events, too
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import bench_analysis
 import bench_artifacts
 import bench_assignment
 import bench_bandits
+import bench_folding
 import bench_frames
 import bench_predict
 import bench_recording
@@ -28,6 +30,7 @@ BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "assignment": bench_assignment.rows,
     "predict": bench_predict.rows,
     "recording": bench_recording.rows,
+    "folding": bench_folding.rows,
     "analysis": bench_analysis.rows,
     "frames": bench_frames.rows,
     "adaptive": bench_adaptive.rows,

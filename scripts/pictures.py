@@ -1,6 +1,6 @@
 """Draw the pictures of docs/experiments.md: ``python scripts/pictures.py``.
 
-Two versions for fourteen days, rewards two days late, from fixed seeds: once half and half, once by
+Two versions for fourteen days, rewards two days late, from fixed seeds: half and half, and by
 a bandit. The charts are those of their records; the power curve is the one of ``palio plan``.
 """
 

@@ -73,8 +73,8 @@ class Changes:
     rows
         Units as they are kept, by epoch and unit; ``fresh`` those that are new, ``gone`` those
         that are taken out.
-    piles
-        By unit and part.
+    values
+        Those that touched units have from now on.
     counts, reported
         By epoch and variant; by variant and metric.
     path
@@ -86,7 +86,7 @@ class Changes:
     rows: dict[UnitKey, UnitValues] = field(default_factory=dict)
     fresh: dict[UnitKey, None] = field(default_factory=dict)
     gone: set[UnitKey] = field(default_factory=set)
-    piles: defaultdict[UnitKey, dict[str, Pile]] = field(default_factory=lambda: defaultdict(dict))
+    values: dict[UnitKey, dict[str, tuple[int, float]]] = field(default_factory=dict)
     counts: defaultdict[tuple[int, str], Counts] = field(
         default_factory=lambda: defaultdict(Counts)
     )
@@ -94,18 +94,27 @@ class Changes:
     path: list[tuple[int, str, float]] = field(default_factory=list)
 
     def add(self, key: UnitKey, parts: Iterable[Part], sign: int) -> None:
-        """Add parts to a unit, or take them off."""
-        piles = self.piles[key]
-        for name, values in parts:
-            pile = piles.get(name)
-            if pile is None:
-                pile = piles[name] = Pile()
-            pile.take(values, sign)
+        """Add parts to a unit, or take off what was added before."""
+        values = self.values.get(key)
+        if values is None:
+            values = self.values[key] = dict(self.rows[key].values)
+        for name, given in parts:
+            n, total = values.get(name, (0, 0.0))
+            n += sign * len(given)
+            if n:
+                values[name] = (n, total + sign * sum(given))
+            else:  # where nothing is left, no rounding is
+                values.pop(name, None)
 
     def write(self, unit: ExperimentUnit) -> None:
         """Write it all, in a unit of work in which nobody else folds the experiment."""
-        changed = {key: _plus(self.rows[key], piles) for key, piles in self.piles.items() if piles}
-        kept = {key: self.rows[key] for key in self.fresh} | changed
+        rows = self.rows
+        changed = {
+            key: _holding(rows[key], values)
+            for key, values in self.values.items()
+            if values != rows[key].values
+        }
+        kept = {key: rows[key] for key in self.fresh} | changed
         published = self._published(unit, kept)
         on, off, scored = self._numbers(changed)
         unit.unit_values.put_many(row for key, row in kept.items() if key not in self.gone)
@@ -130,20 +139,26 @@ class Changes:
     def _numbers(
         self, changed: Mapping[UnitKey, UnitValues]
     ) -> tuple[Mapping[_Place, list[Numbers]], Mapping[_Place, list[Numbers]], list[Scored]]:
-        """Return the numbers that units have now, those they had, and both by the weights."""
+        """Return the numbers that units have from now on, those no more, both by the weights."""
         on: defaultdict[_Place, list[Numbers]] = defaultdict(list)
         off: defaultdict[_Place, list[Numbers]] = defaultdict(list)
         scored: list[Scored] = []
-        for key, now in changed.items():
-            states = [(off, self.rows[key], -1), (on, now, 1)]
-            for piled, row, sign in states[key in self.fresh :]:
-                for variant, metric, numbers in self.measures.numbers(row):
-                    piled[row.epoch, variant, metric, ""].append(numbers)
-                    for segment in row.segments:
+        moves = self.experiment.design.policy.moves
+        for key, row in changed.items():
+            has = list(self.measures.numbers(row))
+            had = [] if key in self.fresh else list(self.measures.numbers(self.rows[key]))
+            for piled, these, those, sign in ((off, had, has, -1), (on, has, had, 1)):
+                for each in these:
+                    if each in those:
+                        continue
+                    variant, metric, numbers = each
+                    for segment in ("", *row.segments):
                         piled[row.epoch, variant, metric, segment].append(numbers)
-                    scored.append(
-                        Scored(row.epoch, row.policy_version, variant, metric, numbers[0], sign)
-                    )
+                    if moves:
+                        value = numbers[0]
+                        scored.append(
+                            Scored(row.epoch, row.policy_version, variant, metric, value, sign)
+                        )
         return on, off, scored
 
     def _sums(
@@ -211,14 +226,7 @@ class Changes:
             )
 
 
-def _plus(row: UnitValues, piles: Mapping[str, Pile]) -> UnitValues:
-    values = dict(row.values)
-    for part, pile in piles.items():
-        n, total = pile.after(*values.get(part, (0, 0.0)))
-        if n:
-            values[part] = (n, total)
-        else:
-            values.pop(part, None)
+def _holding(row: UnitValues, values: Mapping[str, tuple[int, float]]) -> UnitValues:
     return UnitValues(
         experiment=row.experiment,
         epoch=row.epoch,

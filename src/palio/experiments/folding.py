@@ -12,8 +12,10 @@ standing where the batch began, is the lease.
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import fsum
@@ -28,7 +30,26 @@ from palio.experiments.statistics import Cursor, UnitValues
 
 __all__ = ["Batch", "in_force", "read_batch"]
 
+_GIVING = (Prediction, Exposure)  # what gives a unit its variant
 
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave cycles alone meanwhile.
+
+    A batch makes none, but so many objects that the collector would walk through all that the
+    process holds, again and again: a third of the time, and pauses for whoever else is served.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def read_batch(
     unit: ExperimentUnit, experiment: Experiment, *, limit: int, now: datetime
 ) -> Batch | None:
@@ -106,7 +127,7 @@ def in_force(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 def _is_own(entry: LogEntry, experiment: Experiment) -> bool:
     event = entry.event
-    return isinstance(event, Prediction | Exposure) and event.counts_for(experiment.key)
+    return isinstance(event, _GIVING) and event.counts_for(experiment.key)
 
 
 @dataclass(slots=True)
@@ -135,6 +156,7 @@ class Batch:
         self._add_units(unit)
         self._add_reported(unit)
 
+    @_uncollected()
     def write(self, unit: ExperimentUnit) -> bool:
         """Write rows, sums, counts and the cursor, all or nothing.
 
@@ -191,43 +213,53 @@ class Batch:
         touched = [entry.event.request_id for entry in (*self.ripe, *self.entries)]
         names = dict.fromkeys(name for name in touched if name is not None)
         history = unit.log.of_requests(names, up_to=self.before.seq)
-        self._load(
-            (entry.event.unit for entry in history if _is_own(entry, self.experiment)), unit
-        )
-        by_request: defaultdict[str, list[LogEntry]] = defaultdict(list)
+        served: dict[str, LogEntry] = {}
+        told: defaultdict[str, list[LogEntry]] = defaultdict(list)
         for entry in (*history, *self.entries):
-            if entry.event.request_id is not None:
-                by_request[entry.event.request_id].append(entry)
-        for request in by_request.values():
-            self._add_request(request)
+            event = entry.event
+            if event.request_id is None:
+                continue
+            if isinstance(event, Outcome):
+                told[event.request_id].append(entry)
+            elif _is_own(entry, self.experiment):
+                served.setdefault(event.request_id, entry)
+        self._load((one.event.unit for one in served.values() if not self._is_new(one)), unit)
+        for name, one in served.items():
+            self._add_request(one, told.get(name, ()))
 
-    def _add_request(self, request: Sequence[LogEntry]) -> None:
-        served = next((one for one in request if _is_own(one, self.experiment)), None)
-        if served is None or not isinstance(served.event, Prediction):
+    def _add_request(self, served: LogEntry, told: Sequence[LogEntry]) -> None:
+        prediction, is_new = served.event, self._is_new(served)
+        if not isinstance(prediction, Prediction):
             return
-        prediction, is_new = served.event, served.seq > self.before.seq
-        key = (prediction.epoch, prediction.unit)
-        counts = self.changes.counts[prediction.epoch, prediction.variant or ""]
+        key, variant = (prediction.epoch, prediction.unit), prediction.variant or ""
+        counts = self.changes.counts[prediction.epoch, variant]
         counts.requests += is_new
         counts.errors += is_new and prediction.error is not None
         row = self.changes.rows[key]
-        if row.variant != prediction.variant:
+        if row.variant != variant:
             counts.crossovers += is_new and _has_crossed(row, prediction)
             return
         measures = self.changes.measures
         for cursor, sign in self._states(is_new=is_new):
-            known = in_force(_outcomes(request, up_to=cursor.seq))
+            known = in_force(_outcomes(told, up_to=cursor.seq)) if told else []
+            if not (known or is_new):
+                continue
             counts.outcomes += sign * len(known)
-            counts.overdue += sign * overdue(measures.metrics, known, prediction.at)
-            counts.labelled += sign * any(outcome.name == LABEL for outcome in known)
+            if measures.timed:
+                counts.overdue += sign * overdue(measures.timed, known, prediction.at)
+            counts.labelled += sign * (LABEL in [outcome.name for outcome in known])
             matured = served.seq <= cursor.matured
-            parts = measures.of_request(prediction, known, matured=matured)
+            parts = measures.of_request(prediction, known, matured=matured, served=is_new)
             self.changes.add(key, parts, sign)
-        self._follow(prediction.variant or "", prediction.at, served.seq, request)
+        if measures.followed is not None:
+            self._follow(variant, prediction.at, served.seq, told)
+
+    def _is_new(self, entry: LogEntry) -> bool:
+        return entry.seq > self.before.seq
 
     def _states(self, *, is_new: bool) -> list[tuple[Cursor, int]]:
-        """Return what is added, and what is taken off where there was something before."""
-        return [(self.after, 1)] if is_new else [(self.after, 1), (self.before, -1)]
+        """Return what is taken off first, where there was something before, and what is added."""
+        return [(self.after, 1)] if is_new else [(self.before, -1), (self.after, 1)]
 
     def _add_units(self, unit: ExperimentUnit) -> None:
         """Add what units as a whole were reported to have done."""

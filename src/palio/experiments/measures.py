@@ -9,7 +9,7 @@ then its own mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from palio.experiments.covariates import Covariate
@@ -22,6 +22,7 @@ from palio.experiments.statistics import Numbers, UnitValues
 __all__ = ["Measures", "Part"]
 
 Part = tuple[str, Sequence[float]]
+Maker = Callable[[Metric, UnitValues], Numbers | None]
 _WITH_COVARIATES = frozenset({Kind.MEAN, Kind.WIN_RATE})
 
 
@@ -33,20 +34,28 @@ class Measures:
     ----------
     metrics
         In the order of the design.
-    parts
-        Name of each part with the mean that it is a pile of.
+    makers
+        Of each metric, what makes its numbers of a unit's parts.
+    served, told
+        Name of each part with the mean that it is a pile of: those that a prediction makes
+        alone, and those that outcomes make.
     covariates
         Those of the design.
     variants
         The keys of a paired experiment, control first; of others none.
+    timed
+        Metrics that wait for outcomes only so long.
     followed
         The metric whose fall a stop-loss limits.
     """
 
     metrics: tuple[Metric, ...]
-    parts: tuple[tuple[str, Metric], ...]
+    makers: tuple[Maker, ...]
+    served: tuple[tuple[str, Metric], ...]
+    told: tuple[tuple[str, Metric], ...]
     covariates: tuple[Covariate, ...] = ()
     variants: tuple[str, ...] = ()
+    timed: tuple[Metric, ...] = ()
     followed: Metric | None = None
 
     @classmethod
@@ -59,8 +68,16 @@ class Measures:
             for name, base in zip(_names(metric), metric.bases, strict=True)
         ]
         paired = design.type is Type.PAIRED
-        keys = tuple(variant.key for variant in design.variants) if paired else ()
-        return cls(metrics, tuple(parts), design.covariates, keys, _followed(design))
+        return cls(
+            metrics,
+            makers=tuple(_NUMBERS[metric.kind] for metric in metrics),
+            served=tuple(part for part in parts if part[1].source is Source.PREDICTION),
+            told=tuple(part for part in parts if part[1].source is not Source.PREDICTION),
+            covariates=design.covariates,
+            variants=tuple(variant.key for variant in design.variants) if paired else (),
+            timed=tuple(metric for metric in metrics if metric.window_s is not None),
+            followed=_followed(design),
+        )
 
     @property
     def of_outcomes(self) -> list[Metric]:
@@ -72,7 +89,12 @@ class Measures:
         ]
 
     def of_request(
-        self, prediction: Prediction, outcomes: Sequence[Outcome], *, matured: bool
+        self,
+        prediction: Prediction,
+        outcomes: Sequence[Outcome],
+        *,
+        matured: bool,
+        served: bool = True,
     ) -> Iterator[Part]:
         """Yield the parts of a request.
 
@@ -84,18 +106,25 @@ class Measures:
             Those in force.
         matured
             Whether its outcomes count yet.
+        served
+            Whether those of the prediction alone are asked for, too: they never change.
         """
+        parts = self.served if served else ()
+        if matured and outcomes:
+            parts += self.told
         if self.variants:
-            yield from self._paired(prediction, outcomes, matured=matured)
+            yield from self._paired(prediction, outcomes, parts)
             return
-        for name, base in self.parts:
-            if matured or base.source is Source.PREDICTION:
-                values = request_values(base, prediction, outcomes)
-                if values:
-                    yield name, values
+        for name, base in parts:
+            values = request_values(base, prediction, outcomes)
+            if values:
+                yield name, values
 
     def _paired(
-        self, prediction: Prediction, outcomes: Sequence[Outcome], *, matured: bool
+        self,
+        prediction: Prediction,
+        outcomes: Sequence[Outcome],
+        parts: Iterable[tuple[str, Metric]],
     ) -> Iterator[Part]:
         scored = {prediction.variant: prediction}
         for other in prediction.others:
@@ -110,9 +139,7 @@ class Measures:
                 others=(),
             )
         control, *challengers = self.variants
-        for name, base in self.parts:
-            if not (matured or base.source is Source.PREDICTION):
-                continue
+        for name, base in parts:
             of = {key: request_values(base, one, outcomes) for key, one in scored.items()}
             first = of.get(control)
             if first:
@@ -139,7 +166,7 @@ class Measures:
         if not matured or self.variants:
             return
         history = {covariate.name for covariate in self.covariates}
-        for name, base in self.parts:
+        for name, base in self.told:
             if base.source is not Source.OUTCOME:
                 continue
             counted = outcomes
@@ -161,8 +188,8 @@ class Measures:
         if self.variants:
             yield from self._differences(row)
             return
-        for metric in self.metrics:
-            found = _NUMBERS[metric.kind](metric, row)
+        for metric, maker in zip(self.metrics, self.makers, strict=True):
+            found = maker(metric, row)
             if found is None:
                 continue
             if self.covariates and metric.kind in _WITH_COVARIATES:
@@ -202,8 +229,8 @@ def _names(metric: Metric) -> tuple[str, ...]:
 
 
 def _mean(metric: Metric, row: UnitValues) -> Numbers | None:
-    mean = row.mean(metric.name)
-    return None if mean is None else (mean,)
+    n, total = row.values.get(metric.name, (0, 0.0))
+    return (total / n,) if n else None
 
 
 def _ratio(metric: Metric, row: UnitValues) -> Numbers | None:
@@ -222,7 +249,7 @@ def _win(metric: Metric, row: UnitValues) -> Numbers | None:
     return None if mean is None else (float(mean > 0),)
 
 
-_NUMBERS: Mapping[Kind, Callable[[Metric, UnitValues], Numbers | None]] = {
+_NUMBERS: Mapping[Kind, Maker] = {
     Kind.MEAN: _mean,
     Kind.RATIO: _ratio,
     Kind.QUANTILE: _mean,

@@ -253,12 +253,10 @@ def request_values(
         case Source.OUTCOME:
             return outcome_values(metric, outcomes, since=prediction.at)
         case Source.SCORING:
-            labels = [
-                outcome
-                for outcome in outcomes
-                if outcome.name == LABEL and metric.in_time(outcome, prediction.at)
-            ]
-            return _score(metric.name, prediction, labels[-1]) if labels else []
+            for outcome in reversed(outcomes):
+                if outcome.name == LABEL and metric.in_time(outcome, prediction.at):
+                    return _score(metric.name, prediction, outcome)
+            return []
     assert_never(metric.source)
 
 
@@ -315,9 +313,12 @@ def _score(name: str, prediction: Prediction, label: Outcome) -> list[float]:
     if prediction.error is not None or len(labels) != len(prediction.values):
         return []
     rule = _SCORING_RULES[name]
-    scores = [rule(prediction, row, truth) for row, truth in enumerate(labels)]
-    known = [score for score in scores if score is not None and abs(score) <= _LARGEST]
-    return [math.fsum(known) / len(known)] if known else []
+    known = []
+    for row, truth in enumerate(labels):
+        score = rule(prediction, row, truth)
+        if score is not None and abs(score) <= _LARGEST:
+            known.append(score)
+    return [math.fsum(known) / len(known)] if len(known) > 1 else known
 
 
 def _brier(prediction: Prediction, row: int, truth: Label) -> float | None:

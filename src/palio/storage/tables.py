@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy.schema import SchemaItem
 from typing_extensions import override
 
 __all__ = [
+    "Word",
     "alias_moves",
     "audit_entries",
     "audit_head",
@@ -79,6 +81,28 @@ class Utc(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        return _written if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        if dialect.name == "sqlite":
+            return _read
+        return super().result_processor(dialect, coltype)
+
+
+def _written(value: datetime | None) -> str | None:
+    """Write a moment as SQLAlchemy does on SQLite, in a fifth of the time."""
+    if value is None:
+        return None
+    text = msgspec.json.encode(value.astimezone(UTC)).decode()[1:-2].replace("T", " ")
+    return text if value.microsecond else text + ".000000"
+
+
+def _read(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 class Word(TypeDecorator[str]):
