@@ -61,10 +61,13 @@ SENT: dict[str, dict[str, Any]] = {
     "experiments_assign": {"json": {"unit": "u"}},
     "experiments_assign_many": {"json": {"units": ["u"]}},
     "experiments_stop": {"json": {"reason": "why"}},
+    "experiments_explore": {"json": {"metrics": ["stars:higher"]}},
+    "experiments_reweight": {"json": {"weights": {"a": 1.0}, "reason": "why"}},
     "keys_create": {"json": {"name": " ", "role": "viewer"}},
 }
-BY_VIEWERS = {  # POST, for two fold the log and one takes a list
+BY_VIEWERS = {  # POST, for they fold the log or take a list
     "experiments_analyze",
+    "experiments_explore",
     "experiments_verify",
     "versions_compare",
 }
