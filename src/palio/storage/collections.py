@@ -93,6 +93,16 @@ class SqlCollection(Generic[T]):
             insert.on_conflict_do_update(index_elements=key, set_=changed), rows
         )
 
+    def remove(self, **equals: object) -> int:
+        """Remove the records whose fields equal those given."""
+        statement = self._table.delete().where(*self._equal(equals))
+        return self._connection.execute(statement).rowcount
+
+    def _equal(self, fields: Mapping[str, object]) -> list[Any]:
+        if not fields:
+            raise ValueError("name the fields of what is removed; everything is too much")
+        return [self._table.c[field] == value for field, value in fields.items()]
+
     def _is(self, key: Sequence[object]) -> list[Any]:
         return [column == part for column, part in zip(self._key, key, strict=False)]
 

@@ -26,7 +26,16 @@ from palio.registry.domain import Model
 from palio.registry.service import Models
 from palio.testing.audit_contract import AuditLogContract
 from palio.testing.fakes import FakeClock
-from palio.testing.records import ODD, RECORDS, UNORDERED, WHEN, exposure, outcome, prediction
+from palio.testing.records import (
+    KEYS,
+    ODD,
+    RECORDS,
+    UNORDERED,
+    WHEN,
+    exposure,
+    outcome,
+    prediction,
+)
 from palio.testing.steps import (
     assert_chain,
     change,
@@ -161,6 +170,22 @@ class _CollectionContract:
         put(store, "models", [first])
         with store.read() as unit:
             assert list(unit.models.find()) == [first, second]
+
+    @ALL
+    def test_remove_takes_what_equals(self, store: Store[DeliveryUnit], name: str) -> None:
+        """Records with all of the fields given are gone; others stay, and nothing is no name."""
+        first, *others = RECORDS[name]
+        fields = dict(zip(KEYS[name], key_of(name, first), strict=True))
+        put(store, name, RECORDS[name])
+        with store.write() as unit:
+            assert collection(unit, name).remove(**fields) == 1
+            assert collection(unit, name).remove(**fields) == 0
+            assert collection(unit, name).get(*key_of(name, first)) is None
+        with store.write() as unit:
+            found = {key_of(name, one): one for one in collection(unit, name).find()}
+            assert found == {key_of(name, one): one for one in others}
+            with pytest.raises(ValueError, match="everything is too much"):
+                collection(unit, name).remove()
 
     @pytest.mark.parametrize("value", [object(), "\ud800"])
     def test_what_cannot_be_kept_is_refused(
@@ -346,6 +371,75 @@ class _EventLogContract:
             assert places(log.of_units(["u"]), seqs) == [3, 6]
             assert places(log.of_units(["v", "u"], up_to=seqs[5]), seqs) == [3, 4]
             assert log.latest(["o1", "o3", "none"]) == {"o1": events[5], "o3": events[4]}
+
+    def test_given_to_units(self, store: Store[DeliveryUnit]) -> None:
+        """Predictions and exposures of exactly these units, from a place on, so many."""
+        events: list[Event] = [
+            prediction("r1", unit="u"),
+            exposure("v", at=WHEN),
+            outcome("o1", unit="u"),
+            prediction("u", unit="w"),
+            prediction('"unit":"u"', unit=ODD, classes=("u", "\0", '"unit":"u"'), values=["u"]),
+            exposure("U"),
+            exposure("u"),
+        ]
+        with store.write() as unit:
+            unit.log.append(events)
+            seqs = [entry.seq for entry in unit.log.after(0, limit=10)]
+        with store.read() as unit:
+            log = unit.log
+            assert places(log.given_to(["u", "none"], after=0, limit=10), seqs) == [0, 6]
+            assert places(log.given_to(["u", ODD], after=0, limit=2), seqs) == [0, 4]
+            assert places(log.given_to(["v", "u"], after=seqs[0], limit=10), seqs) == [1, 6]
+            assert places(log.given_to(["w"], after=seqs[3], limit=10), seqs) == []
+            found = log.given_to([f"u{number}" for number in range(500)], after=0, limit=1)
+            assert list(found) == list(log.given_to([], after=0, limit=1)) == []
+
+    def test_what_is_erased_is_gone(self, store: Store[DeliveryUnit]) -> None:
+        """Others keep their numbers and contents; no number is given twice, not even the last."""
+        fill(store, 5)
+        with store.write() as unit:
+            entries = unit.log.after(0, limit=10)
+            assert unit.log.erase([entries[1].seq, entries[4].seq, 10**9]) == 2
+            assert unit.log.erase([entries[1].seq]) == unit.log.erase([]) == 0
+            assert unit.log.head() == entries[3].seq
+        with store.write() as unit:
+            log = unit.log
+            assert list(log.after(0, limit=10)) == [entries[0], *entries[2:4]]
+            assert list(log.after(entries[0].seq, limit=1)) == [entries[2]]
+            assert list(log.of_requests(["r1", "r2", "r4"])) == [entries[2]]
+            assert list(log.of_requests(["r2"], up_to=entries[1].seq)) == []
+            assert list(log.given_to(["r1", "r3"], after=0, limit=10)) == [entries[3]]
+            log.append([prediction("r9")])
+            assert log.head() > entries[4].seq
+            assert log.erase([entry.seq for entry in log.after(0, limit=10)]) == 4
+        with store.write() as unit:
+            assert unit.log.head() == 0
+            unit.log.append([prediction("r10")])
+            assert unit.log.head() > entries[4].seq + 1
+
+    def test_an_erased_outcome_begins_again(self, store: Store[DeliveryUnit]) -> None:
+        """No revision of it is left, so that the next is the first."""
+        with store.write() as unit:
+            unit.log.append([outcome("o", unit="u"), outcome("o", unit="u", revision=2)])
+            unit.log.erase([entry.seq for entry in unit.log.of_units(["u"])])
+            assert unit.log.latest(["o"], lock=True) == {}
+            unit.log.append([outcome("o", unit="u")])
+        with store.read() as unit:
+            assert [entry.event for entry in unit.log.of_outcomes(["o"])] == [
+                outcome("o", unit="u")
+            ]
+
+    def test_an_erasure_that_raises_erases_nothing(self, store: Store[DeliveryUnit]) -> None:
+        """It is undone with its unit of work."""
+        fill(store, 2)
+        with store.read() as unit:
+            entries = list(unit.log.after(0, limit=10))
+        with pytest.raises(RuntimeError), store.write() as unit:
+            unit.log.erase([entry.seq for entry in entries])
+            raise RuntimeError
+        with store.read() as unit:
+            assert list(unit.log.after(0, limit=10)) == entries
 
     def test_thousands_of_requests(self, store: Store[DeliveryUnit]) -> None:
         """A batch of requests has no limit, and comes in the order of the log."""
