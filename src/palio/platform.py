@@ -25,8 +25,9 @@ from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
-from palio.errors import InvalidInput, Refused
+from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.pseudonyms import Pseudonyms, agree
 from palio.experiments.service import Experiments
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
@@ -125,7 +126,7 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    server = LocalServer(Engine(store, loader, _now, _id))
+    server = LocalServer(_engine(settings, store, loader))
     return Palio(
         verbs=verbs,
         _predict=server.predict,
@@ -204,7 +205,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     return create_app(
         verbs,
-        TickServer(Engine(store, loader, _now, _id)),
+        TickServer(_engine(settings, store, loader)),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -266,6 +267,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Identity) -> Verbs:
     artifacts = FsspecArtifactStore(settings.artifacts_url())
+    pseudonyms = _pseudonyms(settings)
     return Verbs(
         models=Models(store=store, clock=_now, actor=actor, vouching=vouching),
         versions=Versions(
@@ -279,8 +281,15 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
-        experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor, vouching=vouching),
-        outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor),
+        experiments=Experiments(
+            store=store,
+            clock=_now,
+            ids=_id,
+            actor=actor,
+            vouching=vouching,
+            pseudonyms=pseudonyms,
+        ),
+        outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor, pseudonyms=pseudonyms),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -291,9 +300,25 @@ def _sources(settings: Settings) -> FileSources:
 
 
 def _store(settings: Settings) -> SqlStore:
+    pseudonyms = _pseudonyms(settings)
     engine = engine_for(settings.store)
     schema.prepare(engine)
-    return SqlStore(engine)
+    store = SqlStore(engine)
+    try:
+        agree(store, pseudonyms, _now())
+    except PalioError:
+        store.close()
+        raise
+    return store
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    secret = settings.unit_key
+    return Pseudonyms.by(None if secret is None else secret.get_secret_value())
+
+
+def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader) -> Engine:
+    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
 
 
 def _loader(

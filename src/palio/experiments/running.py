@@ -12,6 +12,7 @@ from palio.experiments.audience import Attributes, check_attributes
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, check_id
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
 
@@ -82,11 +83,13 @@ class Giving:
                 )
         return Assignment(unit=unit, version=self.otherwise)
 
-    def exposures(self, assignments: Sequence[Assignment], at: datetime) -> list[Exposure]:
+    def exposures(
+        self, assignments: Sequence[Assignment], at: datetime, pseudonyms: Pseudonyms = AS_SENT
+    ) -> list[Exposure]:
         """Return what is logged: the units that take part."""
         return [
             Exposure(
-                unit=one.unit,
+                unit=pseudonyms.of(one.unit),
                 at=at,
                 endpoint=self.endpoint,
                 model=self.model,

@@ -24,6 +24,7 @@ from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.publishing import first_weights, weights_by_epoch
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant
@@ -51,6 +52,7 @@ class Experiments:
     ids: Ids
     actor: Identity
     vouching: Vouching = NOBODY
+    pseudonyms: Pseudonyms = AS_SENT
 
     @requires(Role.OPERATOR)
     def draft(self, design: ExperimentDraft) -> Experiment:
@@ -185,7 +187,7 @@ class Experiments:
             given = giving(unit, name)
             assignments = [given.assign(one, said) for one, said in checked]
             if record:
-                unit.log.append(given.exposures(assignments, self.clock()))
+                unit.log.append(given.exposures(assignments, self.clock(), self.pseudonyms))
         return assignments
 
     @requires(Role.OPERATOR)

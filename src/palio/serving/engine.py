@@ -18,6 +18,7 @@ from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.audience import check_attributes
 from palio.experiments.events import Prediction, check_id
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version
@@ -75,11 +76,20 @@ class Job:
 class Engine:
     """Routes, models, and the three steps of a request. Safe to share between threads."""
 
-    def __init__(self, store: RevisedStore, loader: Loader, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        store: RevisedStore,
+        loader: Loader,
+        clock: Clock,
+        ids: Ids,
+        *,
+        pseudonyms: Pseudonyms = AS_SENT,
+    ) -> None:
         self._store = store
         self._loader = loader
         self._clock = clock
         self._ids = ids
+        self._pseudonyms = pseudonyms
         self._refreshing = Lock()
         self._audited = -1
         self._named: dict[tuple[str, str], Loaded] = {}
@@ -227,7 +237,7 @@ class Engine:
         choice, signature = job.choice, job.loaded.signature
         return Prediction(
             request_id=job.request_id,
-            unit=job.unit,
+            unit=self._pseudonyms.of(job.unit),
             at=self._clock(),
             endpoint=job.endpoint,
             model=choice.model,

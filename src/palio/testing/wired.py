@@ -13,6 +13,7 @@ from palio.delivery.service import Endpoints
 from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.service import Experiments
 from palio.ports import Store
 from palio.registry.artifacts import Artifacts
@@ -39,6 +40,7 @@ class Wired:
     ids: FakeIds = field(default_factory=FakeIds)
     files: FakeArtifacts = field(default_factory=FakeArtifacts)
     vouching: Vouching = NOBODY
+    pseudonyms: Pseudonyms = AS_SENT
 
     def acting(self, name: str, role: Role) -> Wired:
         """Return the same verbs in another name."""
@@ -87,12 +89,19 @@ class Wired:
             ids=self.ids,
             actor=self.actor,
             vouching=self.vouching,
+            pseudonyms=self.pseudonyms,
         )
 
     @property
     def outcomes(self) -> Outcomes:
         """The verb on outcomes."""
-        return Outcomes(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+        return Outcomes(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            actor=self.actor,
+            pseudonyms=self.pseudonyms,
+        )
 
     @property
     def keys(self) -> Keys:
