@@ -29,6 +29,7 @@ from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.pseudonyms import Pseudonyms, agree
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader
@@ -290,6 +291,13 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
         ),
         outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor, pseudonyms=pseudonyms),
+        units=Units(
+            store=store,
+            clock=_now,
+            actor=actor,
+            pseudonyms=pseudonyms,
+            retention_days=settings.retention_days,
+        ),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )

@@ -34,6 +34,7 @@ from palio.cli import (
     signing,
     simulating,
     training,
+    units,
 )
 from palio.cli.session import Shell
 from palio.edge.problems import exit_code_of, problem_of
@@ -93,6 +94,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     app.add_typer(endpoints.app, name="endpoints")
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
+    app.add_typer(units.app, name="units")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")

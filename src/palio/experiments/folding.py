@@ -146,7 +146,10 @@ class Batch:
         return True
 
     def _load(self, names: Iterable[str | None], unit: ExperimentUnit) -> None:
-        """Load the rows of units, in whichever epochs they are, but those that are there."""
+        """Load the rows of units, in whichever epochs they are, but those that are there.
+
+        Where the log is read once more, a row can be of a unit that comes later: it is new then.
+        """
         rows, experiment = self.changes.rows, self.experiment
         keys = [
             (experiment.key, epoch, name)
@@ -155,7 +158,8 @@ class Batch:
             if name is not None and (epoch, name) not in rows
         ]
         for row in unit.unit_values.get_many(keys).values():
-            rows[row.epoch, row.unit] = row
+            if row.first_seq <= self.before.seq:
+                rows[row.epoch, row.unit] = row
 
     def _admit(self, entry: LogEntry) -> None:
         """Give a unit that is new its row."""

@@ -26,6 +26,8 @@ from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.publishing import first_weights, weights_by_epoch
+from palio.experiments.rebuilding import clear_folded
+from palio.experiments.retaining import forgotten_up_to, is_incomplete
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant
 from palio.experiments.starting import check_shippable, check_versions
@@ -118,7 +120,7 @@ class Experiments:
                 frozen=experiment.design.digest,
             )
             unit.experiments.put_many([started])
-            head = unit.log.head()
+            head = max(unit.log.head(), forgotten_up_to(unit))
             unit.cursors.put_many([Cursor(key, head, head, head)])
             unit.published.put_many([first_weights(started, head)])
             self._audit_state(unit, experiment, started)
@@ -363,11 +365,30 @@ class Experiments:
         with self.store.read() as unit:
             return verify_within(unit, _find(unit, key))
 
+    @requires(Role.OPERATOR)
+    def rebuild(self, key: str, reason: str) -> Verification:
+        """Throw the folded statistics away, fold its events again, and verify.
+
+        For statistics that `verify` finds to differ. Killed on the way, the next fold goes on.
+        Looks, crossings, published weights and the record stay as they are.
+
+        Raises
+        ------
+        Conflict
+            If it has not been started, or events of it have been forgotten.
+        InvalidInput
+            If the reason is empty.
+        """
+        with self.store.write() as unit:
+            change = self._change("experiment.rebuild", key, reason=reason)
+            unit.audit.append(clear_folded(unit, _find(unit, key, lock=True), change))
+        return self.verify(key)
+
     def _fold(self, key: str) -> None:
         """Fold up to where the log stood when this was asked."""
         with self.store.read() as unit:
             experiment, head = _find(unit, key), unit.log.head()
-            if experiment.started_at is None:
+            if experiment.started_at is None or is_incomplete(unit, experiment):
                 return
         while True:
             with self.store.read() as unit:

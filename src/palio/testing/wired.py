@@ -15,6 +15,7 @@ from palio.experiments.domain import Experiment
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.ports import Store
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Version, VersionDraft
@@ -41,6 +42,7 @@ class Wired:
     files: FakeArtifacts = field(default_factory=FakeArtifacts)
     vouching: Vouching = NOBODY
     pseudonyms: Pseudonyms = AS_SENT
+    retention_days: int | None = None
 
     def acting(self, name: str, role: Role) -> Wired:
         """Return the same verbs in another name."""
@@ -101,6 +103,17 @@ class Wired:
             ids=self.ids,
             actor=self.actor,
             pseudonyms=self.pseudonyms,
+        )
+
+    @property
+    def units(self) -> Units:
+        """Verbs on units."""
+        return Units(
+            store=self.store,
+            clock=self.clock,
+            actor=self.actor,
+            pseudonyms=self.pseudonyms,
+            retention_days=self.retention_days,
         )
 
     @property
