@@ -13,11 +13,14 @@ from palio.errors import PalioError
 if TYPE_CHECKING:
     from palio.experiments.assignment import Namespace
     from palio.experiments.audience import Condition
-    from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+    from palio.experiments.covariates import Covariate, Segment
+    from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
     from palio.experiments.events import OutcomeDraft
     from palio.experiments.frames import analyze
     from palio.experiments.metrics import Metric
     from palio.experiments.off_policy import off_policy
+    from palio.experiments.policy import Policy, PolicyKind
+    from palio.experiments.risk import Criteria, StopLoss
     from palio.platform import connect
     from palio.registry.lifecycle import Lifecycle
     from palio.registry.signature import Feature, Signature
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Condition",
+    "Covariate",
+    "Criteria",
     "ExperimentDraft",
     "Feature",
     "Lifecycle",
@@ -34,8 +39,13 @@ __all__ = [
     "OutcomeDraft",
     "Palio",
     "PalioError",
+    "Policy",
+    "PolicyKind",
+    "Segment",
     "Signature",
+    "StopLoss",
     "Stopping",
+    "Type",
     "Variant",
     "__version__",
     "analyze",
@@ -47,6 +57,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Condition": "palio.experiments.audience",
+    "Covariate": "palio.experiments.covariates",
+    "Criteria": "palio.experiments.risk",
     "ExperimentDraft": "palio.experiments.design",
     "Feature": "palio.registry.signature",
     "Lifecycle": "palio.registry.lifecycle",
@@ -55,8 +67,13 @@ _HOMES = {
     "Namespace": "palio.experiments.assignment",
     "OutcomeDraft": "palio.experiments.events",
     "Palio": "palio.session",
+    "Policy": "palio.experiments.policy",
+    "PolicyKind": "palio.experiments.policy",
+    "Segment": "palio.experiments.covariates",
     "Signature": "palio.registry.signature",
+    "StopLoss": "palio.experiments.risk",
     "Stopping": "palio.experiments.design",
+    "Type": "palio.experiments.design",
     "Variant": "palio.experiments.design",
     "analyze": "palio.experiments.frames",
     "connect": "palio.platform",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import logging
+import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,8 +29,10 @@ from palio.delivery.service import Endpoints
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
+from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.pseudonyms import Pseudonyms, agree
+from palio.experiments.retaining import forget_daily
 from palio.experiments.service import Experiments
 from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
@@ -51,6 +56,7 @@ __all__ = [
     "application",
     "card_page",
     "connect",
+    "evaluate",
     "record_charts",
     "record_markdown",
     "record_page",
@@ -212,7 +218,83 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
+        background=_evaluator(store, settings, verbs) if settings.evaluate_s else None,
     )
+
+
+def evaluate(
+    settings: Settings,
+    *,
+    once: bool = False,
+    dry_run: bool = False,
+    on_look: Callable[[Sequence[Act], str | None], None] = lambda _, __: None,
+) -> None:
+    """Look at all experiments that run, and act on those that are automatic.
+
+    Parameters
+    ----------
+    settings
+        Which store, and how often; every 30 seconds where servers do not look.
+    once
+        Whether to look once; otherwise until interrupted.
+    dry_run
+        Whether only to look, as ``PALIO_EVALUATOR_DRY_RUN`` says for servers.
+    on_look
+        Called with what was seen, and with the name of the process that does it where another
+        one does.
+
+    Raises
+    ------
+    InvalidInput
+        If the store is a server: that one looks by itself.
+    """
+    if settings.store.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{settings.store} is a server, which looks at its experiments by itself; name its "
+            "store instead: palio --store … evaluate",
+            field="store",
+            value=settings.store,
+        )
+    store, vouching = _store(settings), _vouching(settings)
+    verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
+    evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    try:
+        while True:
+            acts, leader = evaluator.step(), evaluator.leader()
+            other = leader is not None and leader.holder != evaluator.holder
+            on_look(acts, leader.holder if leader is not None and other else None)
+            if once:
+                return
+            time.sleep(evaluator.rest_s)
+    finally:
+        evaluator.release()
+        store.close()
+
+
+def _evaluator(
+    store: SqlStore, settings: Settings, verbs: Verbs, *, dry_run: bool = False
+) -> Evaluator:
+    own = verbs.acting_as(Identity(EVALUATOR, Role.OPERATOR))
+    return Evaluator(
+        store=store,
+        experiments=own.experiments,
+        clock=_now,
+        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        interval_s=settings.evaluate_s or _EVALUATE_S,
+        dry_run=dry_run or settings.evaluator_dry_run,
+        log=logging.getLogger("palio.evaluator").warning,
+        chores=_chores(store, settings),
+    )
+
+
+def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
+    days = settings.retention_days
+    if days is None:
+        return ()
+    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
+
+
+_EVALUATE_S = 30.0
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: None) -> None:

@@ -61,6 +61,14 @@ class Collection(Protocol[T]):
         """Add a record; raise ``AlreadyExists`` when its key is taken."""
         ...
 
+    def add_missing(self, records: Iterable[T]) -> None:
+        """Add the records whose key is free, and leave alone what is there.
+
+        Of units that add under one key at once exactly one does, and a later read in each of
+        them finds what that one has added.
+        """
+        ...
+
     def put_many(self, records: Iterable[T]) -> None:
         """Add the records, or replace those under the same keys."""
         ...

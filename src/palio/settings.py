@@ -77,6 +77,16 @@ class Settings(BaseSettings):
     retention_days: int | None = Field(
         default=None, ge=1, description="Days after which events may be forgotten; never if unset"
     )
+    evaluate_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=1e6,
+        description="Seconds between two looks at all experiments that run; 0: no server looks",
+    )
+    evaluator_dry_run: bool = Field(
+        default=False,
+        description="Only look and log what would be done with automatic experiments",
+    )
 
     def artifacts_url(self) -> str:
         """Return where the files of versions lie."""

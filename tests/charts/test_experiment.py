@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from palio.charts.experiment import Look, Traffic, interval_over_time, traffic_over_time
+from palio.charts.experiment import (
+    Look,
+    Share,
+    Traffic,
+    interval_over_time,
+    share_over_time,
+    traffic_over_time,
+)
 from palio.charts.render import to_svg
 
 LOOKS = [
@@ -91,3 +98,16 @@ def test_traffic_has_a_line_for_each_variant_in_order() -> None:
     again = traffic_over_time([asdict(point) for point in points])
     assert again.to_dict() == spec
     assert "Units assigned so far" in to_svg(chart)
+
+
+def test_shares_have_a_line_for_each_variant_between_0_and_1() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    points = [
+        Share(at=at + timedelta(hours=hour), variant=key, share=share)
+        for hour, shares in enumerate([(0.5, 0.5), (0.3, 0.7)])
+        for key, share in zip(("control", "challenger"), shares, strict=True)
+    ]
+    spec = share_over_time(points, words="Weight", title="Weights").to_dict()
+    assert spec["encoding"]["y"]["scale"]["domain"] == [0, 1]
+    assert spec["encoding"]["color"]["scale"]["domain"] == ["control", "challenger"]
+    assert to_svg(share_over_time([], words="Weight", title="None")).startswith("<svg")

@@ -50,14 +50,17 @@ def test_the_commands_are_known() -> None:
         [
             "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
-            "compare", "compare-scores",
+            "compare", "compare-scores", "evaluate",
             "endpoints clear", "endpoints create", "endpoints list", "endpoints override",
             "endpoints show",
             "experiments analyze", "experiments complete", "experiments draft",
-            "experiments record", "experiments list", "experiments pause", "experiments resume",
+            "experiments draft-from", "experiments explore",
+            "experiments record", "experiments list", "experiments pause", "experiments refresh",
+            "experiments resume", "experiments reweight",
             "experiments ship", "experiments show", "experiments simulate",
+            "experiments rollback",
             "experiments start", "experiments stop",
-            "experiments verify",
+            "experiments verify", "experiments weights",
             "keys create", "keys list", "keys revoke",
             "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
             "off-policy",
@@ -230,11 +233,17 @@ def end_it(tell: Callable[..., Any], say: Callable[..., str], record: Path) -> N
     assert "the champion serves" in say("experiments", "pause", "ab", "--reason", "lunch")
     assert tell("experiments", "resume", "ab")["state"] == "running"
     assert "is stopped" in say("experiments", "stop", "ab", "--reason", "enough")
+    say("experiments", "draft", "back", "--endpoint", "risk", "--goal", "brier",
+        "--variant", "control=a:0.5", "--variant", "challenger=b:0.5")  # fmt: skip
+    say("experiments", "start", "back")
+    assert say("experiments", "rollback", "back", "--reason", "complaints") == (
+        "back is rolled back; the champion serves everybody\n"
+    )
     assert say("experiments", "record", "ab", "--file", record) == f"wrote {record}\n"
     assert json.loads(record.read_text())["experiment"]["key"] == "ab"
     assert say("audit", "verify").endswith("the chain holds\n")
     actions = [entry["action"] for entry in tell("audit", "list", "--limit", 1000)]
-    assert actions[-1] == "experiment.stop"
+    assert actions[-1] == "experiment.rollback"
     assert "experiment.stop" in say("audit", "list")
 
 

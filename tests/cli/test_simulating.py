@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,21 @@ def test_an_experiment_beside_another(world: World, cli: Cli, told: Told) -> Non
     with world.opened() as opened:
         assert opened.audit.verify().entries == before
         assert opened.experiments.analyze("a").arms[0].units == 0
+
+
+def test_a_sticky_experiment_keeps_its_units(world: World, cli: Cli, told: Told) -> None:
+    with world.opened() as opened:
+        kept = replace(designs()[0], key="kept", audience=(), sticky=True)
+        opened.experiments.draft(kept)
+    asked = ("--store", world.store, *SIMULATE, "kept", "--count", 500, "--to")
+    stays = [(one["source"], one["target"]) for one in told(*asked, NEW[1])["moves"]]
+    assert stays == [(key, key) for key in ("", "challenger", "control")]
+    moves = told(*asked, "control=0,challenger=1")["moves"]
+    gone = [(one["source"], one["target"]) for one in moves]
+    assert gone == [("", ""), ("challenger", "challenger"), ("control", "challenger")]
+    _, out, _ = cli(*asked, NEW[1])
+    assert "then keep their variant unless its weight becomes 0" in out
+    assert "0.00% of the units move" in out
 
 
 @pytest.mark.parametrize(

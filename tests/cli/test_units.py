@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tests.e2e import servers
@@ -12,7 +13,8 @@ from tests.e2e import servers
 import palio
 from palio.access.domain import Role
 from palio.errors import Forbidden
-from palio.testing.records import design
+from palio.storage.store import SqlStore, engine_for
+from palio.testing.records import design, prediction
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -28,6 +30,7 @@ def store(
         p.experiments.draft(design(variants=tuple(variants)))
         p.experiments.start("exp")
         p.predict("credit", [[0.1, 0.2, 0.3]], unit="ann")
+        p.experiments.analyze("exp")
     if request.param == "file":
         yield home
         return
@@ -42,7 +45,7 @@ def test_a_unit_is_erased(cli: Cli, store: str) -> None:
     assert (code, err) == (0, "")
     assert out == (
         "1 of 2 units were known: 1 predictions, 0 exposures and 0 outcomes are erased, and taken "
-        "off no experiment\n"  # nobody had folded it yet
+        "off exp\n"
     )
     code, out, _ = cli("--store", store, "units", "erase", "ann", "--reason", "again", "--json")
     told = json.loads(out)
@@ -59,6 +62,22 @@ def test_old_events_are_forgotten(cli: Cli, store: str) -> None:
     code, out, err = cli("--store", store, "units", "retain")
     assert (code, err) == (0, "")
     assert out.startswith("0 events from before 20")
+
+
+def test_the_evaluator_forgets_by_itself(
+    cli: Cli, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqlStore(engine_for(home))
+    with store.write() as unit:
+        unit.log.append([prediction("old", at=datetime(2020, 1, 1, tzinfo=UTC))])
+    assert cli("--store", home, "evaluate", "--once")[0] == 0
+    monkeypatch.setenv("PALIO_RETENTION_DAYS", "30")
+    with store.read() as unit:
+        assert unit.log.head() == 1
+    assert cli("--store", home, "evaluate", "--once")[0] == 0
+    with store.read() as unit:
+        assert unit.log.head() == 0
+    store.close()
 
 
 def test_statistics_are_built_anew(cli: Cli, store: str) -> None:

@@ -38,8 +38,9 @@ from palio.errors import (
 )
 from palio.experiments.assignment import Namespace
 from palio.experiments.audience import Condition, Test
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.design import ExperimentDraft, Metrics, Type, Variant
 from palio.experiments.events import OutcomeDraft
+from palio.experiments.policy import Policy, PolicyKind
 from palio.registry.domain import VersionDraft
 from palio.registry.lifecycle import Lifecycle
 from palio.testing.attestations import FakeKey, signed_by
@@ -149,6 +150,10 @@ PART = replace(
         Condition("x", Test.IN, ("a", 1, 0.5, True)),
         Condition("y", Test.EXISTS, value=False),
     ),
+)
+BY_REQUEST = replace(DESIGN, key="r", unit="request")
+BANDIT = replace(
+    BY_REQUEST, key="b", type=Type.BANDIT, policy=Policy(kind=PolicyKind.UCB, refresh_rewards=7)
 )
 Step = Callable[[palio.Palio], Any]
 
@@ -268,6 +273,19 @@ STORY: list[Step] = [
     lambda p: p.experiments.resume("e"),
     lambda p: p.experiments.stop("e", "enough"),
     lambda p: p.experiments.record("e").experiment,
+    lambda p: p.experiments.explore("e", ["stars:higher"]),
+    lambda p: p.experiments.draft(BY_REQUEST).key,
+    lambda p: p.experiments.start("r").weights,
+    lambda p: p.experiments.reweight("r", {"control": 0.8, "challenger": 0.2}, reason="slow"),
+    lambda p: p.experiments.weights("r"),
+    lambda p: p.experiments.stop("r", "enough").epoch,
+    lambda p: p.experiments.draft(BANDIT).design,
+    lambda p: p.experiments.start("b").weights,
+    lambda p: p.experiments.refresh("b"),
+    lambda p: p.experiments.weights("b", limit=1),
+    lambda p: p.experiments.stop("b", "enough").state,
+    lambda p: p.experiments.start(p.experiments.draft(servers.design("back")).key).state,
+    lambda p: p.experiments.rollback("back", "complaints"),
     lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,
     lambda p: p.keys.list(),
     lambda p: p.keys.revoke(p.keys.list()[-1].id),
@@ -322,6 +340,9 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (AlreadyExists, lambda p: p.models.create("credit")),
     (AlreadyExists, lambda p: p.endpoints.create("credit", "credit")),
     (Conflict, lambda p: p.versions.promote("credit:v1")),
+    (NotFound, lambda p: p.experiments.weights("nothing")),
+    (NotFound, lambda p: p.experiments.refresh("nothing")),
+    (NotFound, lambda p: p.experiments.reweight("nothing", {"a": 1.0}, "why")),
     (InvalidInput, lambda p: p.versions.compare(["credit:v1"])),
     (InvalidInput, lambda p: p.versions.search("metrics.auc > ü")),
     (InvalidInput, lambda p: p.versions.search(order="auc")),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from palio.charts.render import bundle_script
 from palio.dashboard.record import record_page
+from palio.dashboard.record_text import record_charts, record_markdown
 from palio.experiments.decision import report_of
 
 from . import cases
@@ -115,7 +117,7 @@ def test_a_crossing_that_is_no_longer_seen_is_explained() -> None:
 def test_every_challenger_has_its_chart() -> None:
     page = page_of("b", "c", effect=-0.01)
     assert page.count("Effect on brier as evidence arrived") == 2
-    assert page.count('class="chart"') == 3
+    assert page.count('class="chart"') == 4  # two intervals, traffic, known outcomes
     assert "brier: c less control" in page
 
 
@@ -126,3 +128,22 @@ def test_one_that_nobody_has_seen_yet() -> None:
     assert "<h1>case</h1>" in words
     assert "Nothing is known of brier yet." in words
     assert "None" not in words
+
+
+def test_weights_that_moved_segments_and_what_covariates_removed_are_shown() -> None:
+    one = cases.experiment("b")
+    report, looks = cases.history(one, effect=-0.01)
+    report = replace(
+        report, by_segment={"country=<FR>": report.contrasts}, unadjusted=report.contrasts
+    )
+    looks[-1] = replace(looks[-1], weights={"control": 0.1, "b": 0.9})
+    page = record_page(one, report, looks, [])
+    assert "Weights over time, fixed" in page
+    words = words_of(page)
+    assert "country=&lt;FR&gt;" in words
+    assert "Without covariates" in words
+    text = record_markdown(one, report, looks, [])
+    assert "### country=\\<FR\\>" in text
+    assert "### Without covariates" in text
+    assert "![weights](plots/weights.png)" in text
+    assert record_charts(one, looks)["plots/weights.png"].startswith(b"\x89PNG")

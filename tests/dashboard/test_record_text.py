@@ -46,7 +46,9 @@ def test_everything_is_on_it(case: Case) -> None:
 def test_charts_are_images(case: Case) -> None:
     one, _, looks = case
     charts = record_charts(one, looks)
-    assert sorted(charts) == ["plots/interval-b.png", "plots/interval-c.png", "plots/traffic.png"]
+    assert sorted(charts) == [
+        *("plots/interval-b.png", "plots/interval-c.png", "plots/known.png", "plots/traffic.png")
+    ]
     for image in charts.values():
         assert image.startswith(b"\x89PNG\r\n")
 

@@ -12,6 +12,8 @@ from palio.delivery.domain import Choice, Route, Table
 from palio.errors import InvalidInput, NotFound
 from palio.experiments.assignment import Assigner, Namespace, Part
 from palio.experiments.audience import Condition
+from palio.experiments.covariates import Segment
+from palio.testing.records import WHEN
 
 SPLIT = Split.of(salt="s", weights={"control": 0.25, "challenger": 0.75})
 VERSIONS = {"control": "1", "challenger": "2"}
@@ -66,6 +68,62 @@ def test_units_outside_get_the_champion() -> None:
         assert table.choose("u", None, attributes) == Choice("m", "champ")
 
 
+def test_a_choice_says_which_weights_and_segments() -> None:
+    one = replace(RUNNING, policy_version=7, segments=(Segment("country", ("FR", "DE")),))
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    chosen = [table.choose("u", None, said).segments
+              for said in ({"country": "FR", "age": 3}, {"country": "BE"}, {}, None)]  # fmt: skip
+    assert chosen == [("country=FR",), *[("country=other",)] * 3]
+    assert table.choose("u").policy_version == table.force("control").policy_version == 7
+    assert table.choose("u", "asked") == Choice("m", "asked")  # of no experiment
+    assert route(override=False, experiment=True, champion=True).choose("u").segments == ()
+
+
+def test_where_requests_are_randomised_the_request_is_the_unit() -> None:
+    part = Part(coverage=0.5, holdout=0.25)
+    one = replace(RUNNING, by_request=True, part=part)
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    requests = [f"r{number}" for number in range(500)]
+    chosen = [table.choose("u", None, {}, request_id=request) for request in requests]
+    assert [choice.variant for choice in chosen] == [one.assign(request) for request in requests]
+    assert {choice.variant for choice in chosen} == {"control", "challenger", None}
+    assert {choice.by_request for choice in chosen if choice.variant} == {True}
+    assert table.force("control").by_request
+    by_unit = replace(table, experiments=(RUNNING,))
+    assert len({by_unit.choose("u", request_id=request).variant for request in requests}) == 1
+
+
+def test_a_kept_variant_is_served_as_it_was_given() -> None:
+    one = replace(RUNNING, sticky=True, policy_version=7)
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    choice = table.choose("u")
+    drawn = choice.drawn("u", WHEN)
+    assert drawn is not None
+    assert (drawn.key, drawn.given.variant, drawn.given.at) == (("exp", "u"), choice.variant, WHEN)
+    assert (drawn.given.epoch, drawn.given.policy_version) == (3, 7)
+    assert drawn.given.propensity == choice.propensity
+    other = "control" if choice.variant == "challenger" else "challenger"
+    kept = replace(drawn.given, variant=other, epoch=1, policy_version=2, propensity=0.125)
+    assert choice.keeping(kept) == Choice(
+        "m", VERSIONS[other], "exp", other, 1, 0.125, policy_version=2
+    )
+    for unkept in (table.force("control"), table.choose("u", "asked"), Choice("m", "champ")):
+        assert unkept.drawn("u", WHEN) is None
+    assert (
+        route(override=False, experiment=True, champion=True).choose("u").drawn("u", WHEN) is None
+    )
+
+
+def test_the_others_of_a_pair() -> None:
+    one = replace(RUNNING, paired=True)
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    for unit in ("u", "v", "w"):
+        choice = table.choose(unit)
+        assert choice.others == {key: v for key, v in VERSIONS.items() if key != choice.variant}
+    assert table.force("control").others == table.choose("u", "asked").others == {}
+    assert route(override=False, experiment=True, champion=True).choose("u").others == {}
+
+
 def test_two_experiments_share_the_units() -> None:
     halves = [Namespace("n", 0, 5_000), Namespace("n", 5_000, 10_000)]
     one, two = (replace(RUNNING, experiment=f"e{i}", part=Part(namespace=half))
@@ -78,7 +136,9 @@ def test_two_experiments_share_the_units() -> None:
 
 
 def test_a_variant_that_is_forced() -> None:
-    two = replace(RUNNING, experiment="other", versions={"control": "7", "third": "8"})
+    split = Split.of(salt="s", weights={"control": 0.5, "third": 0.5})
+    two = replace(RUNNING, experiment="other", split=split,
+                  versions={"control": "7", "third": "8"})  # fmt: skip
     table = replace(route(override=True, experiment=False, champion=True),
                     experiments=(RUNNING, two))  # fmt: skip
     forced = Choice("m", "2", "exp", "challenger", 3, 1.0, forced=True)

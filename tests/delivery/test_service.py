@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.experiments.bandit_cases import Traffic, bandit
 
 from palio.delivery.domain import Table
 from palio.delivery.service import routing_table
@@ -69,6 +70,21 @@ def test_the_table_names_its_revision(serving: Wired) -> None:
     before = table(serving).revision
     serving.endpoints.override("credit", "2")
     assert table(serving).revision == before + 1 == serving.audit.list()[-1].seq
+
+
+def test_weights_published_are_another_revision(serving: Wired) -> None:
+    """A refresh is no audit entry, and routes notice all the same."""
+    serving.run(bandit())
+    before = table(serving)
+    entries = len(serving.audit.list())
+    traffic = Traffic(serving)
+    traffic.reward(traffic.serve(50))
+    made = serving.experiments.refresh("exp")
+    after = table(serving)
+    assert len(serving.audit.list()) == entries
+    assert after.revision == before.revision + 1
+    [assigner] = after.route("credit").experiments
+    assert (assigner.policy_version, dict(assigner.split.variants)) == (1, made.weights)
 
 
 def test_an_override_pauses_the_experiment(serving: Wired) -> None:

@@ -21,7 +21,7 @@ def test_the_blocks_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 9
     for block in blocks:
         exec(compile(block, "experiments.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()

@@ -21,6 +21,7 @@ from palio.experiments.analysis import (
 from palio.experiments.decision import SAMPLE_RATIO, report_of
 from palio.experiments.design import Metrics, Stopping, Type, Variant
 from palio.experiments.domain import Experiment, State
+from palio.experiments.limits import ERROR_RATE, STOP_LOSS
 from palio.experiments.metrics import Direction, Metric, Source
 from palio.experiments.statistics import MetricSums, VariantCounts
 from palio.testing.records import design
@@ -337,6 +338,105 @@ def test_nothing_is_shipped_before_the_minimum(n: int, effect: float, age_s: flo
     assert decided(experiment(), two(n, effect), known=known, age_s=age_s).kind is not (
         DecisionKind.SHIP
     )
+
+
+FACTS = {
+    "lost": ("brier", Verdict.WORSE),
+    "won": ("brier", Verdict.BETTER),
+    "harmed": ("error", Verdict.WORSE),
+    "stopped": (STOP_LOSS, Verdict.WORSE),
+    "failing": (ERROR_RATE, Verdict.WORSE),
+}
+
+
+def expected(facts: set[str], *, broken: bool, early: bool, over: bool, waits: bool) -> Any:
+    """Return the decision that design.md, section 4, gives for what is known."""
+    if facts & {"lost", "harmed", "stopped", "failing"}:
+        return DecisionKind.ROLLBACK
+    if broken:
+        return DecisionKind.INVALID
+    if "won" in facts and not early and (over or not waits):
+        return DecisionKind.SHIP
+    return DecisionKind.INCONCLUSIVE if over else DecisionKind.KEEP_RUNNING
+
+
+@given(
+    facts=st.sets(st.sampled_from(sorted(FACTS))),
+    broken=st.booleans(),
+    early=st.booleans(),
+    over=st.booleans(),
+    waits=st.booleans(),
+)
+def test_the_order_holds_for_every_combination(
+    *, facts: set[str], broken: bool, early: bool, over: bool, waits: bool
+) -> None:
+    stopping = Stopping(
+        horizon=10_000,
+        min_sample=501 if early else 500,
+        max_duration_s=60 if over else 61,
+        early_stop=not waits,
+    )
+    known = [crossing(verdict, metric) for metric, verdict in map(FACTS.__getitem__, facts)]
+    known += [crossing(Verdict.WORSE, SAMPLE_RATIO, "")] if broken else []
+    found = decided(experiment(stopping=stopping), two(500), known=known)
+    assert found.kind is expected(facts, broken=broken, early=early, over=over, waits=waits)
+    assert (found.variant == "challenger") == (found.kind is DecisionKind.SHIP)
+    assert found.reasons
+
+
+ARM = st.tuples(st.integers(0, 3_000), st.floats(-0.2, 0.2), st.floats(-0.05, 0.5))
+
+
+@given(st.lists(ARM, min_size=1, max_size=6), st.booleans())
+def test_more_evidence_takes_nothing_back(looks: list[tuple[int, float, float]], aa: bool) -> None:
+    """What one look has seen stays; a rollback stays one, and so does what is invalid."""
+    one = experiment(type=Type.AA, variants=AA) if aa else experiment()
+    known: list[Crossing] = []
+    worst = len(RANKS)
+    for k, (n, effect, harm) in enumerate(looks):
+        report, fresh = report_of(one, two(n, effect, harm), START + k * HOUR, known=known)
+        places = [(found.metric, found.variant, found.verdict) for found in (*known, *fresh)]
+        assert len(set(places)) == len(places)
+        known += fresh
+        rank = RANKS.index(report.decision.kind)
+        assert rank <= worst
+        worst = min(worst, rank if rank < 2 else worst)
+    assert all(found.at >= START for found in known)
+
+
+HOUR = timedelta(hours=1)
+RANKS = list(DecisionKind)  # in the order of precedence
+
+
+@given(st.sets(st.sampled_from(["won", "early", "young"])), st.integers(2_000, 5_000))
+def test_a_winner_that_is_too_young_is_waited_for(facts: set[str], n: int) -> None:
+    """At the horizon nothing is given up that has won and only lacks time."""
+    stopping = Stopping(horizon=4_000, min_sample=100, min_duration_s=61 if facts else 0)
+    known = [crossing(Verdict.BETTER)] if "won" in facts else []
+    kind = decided(experiment(stopping=stopping), two(n), known=known).kind
+    assert kind is (DecisionKind.KEEP_RUNNING if "won" in facts else DecisionKind.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("stopping", "kind"),
+    [
+        (Stopping(horizon=4_000, min_sample=100, early_stop=False), DecisionKind.KEEP_RUNNING),
+        (Stopping(horizon=2_000, min_sample=100, early_stop=False), DecisionKind.SHIP),
+        (
+            Stopping(horizon=4_000, min_sample=100, early_stop=False, max_duration_s=60),
+            DecisionKind.SHIP,
+        ),
+    ],
+)
+def test_without_early_stop_a_winner_waits_for_the_end(stopping: Stopping, kind: Any) -> None:
+    found = decided(experiment(stopping=stopping), two(1_000, -0.1))
+    assert found.kind is kind
+    if kind is DecisionKind.KEEP_RUNNING:
+        assert found.reasons == (
+            "challenger has won, and early_stop is off: it waits for the end",
+        )
+    harmed = decided(experiment(stopping=stopping), two(1_000, -0.1, 0.2))
+    assert harmed.kind is DecisionKind.ROLLBACK
 
 
 def test_the_smallest_p_value_stays() -> None:

@@ -6,26 +6,29 @@ Numbers are quarters, so that sums are exact and any difference is a defect, not
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.experiments.test_folding import COUNTED, counted
+from tests.experiments.test_folding import COUNTED
 
 from palio.access.domain import Role
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import Forbidden, InvalidInput, TooLarge
+from palio.experiments import erasing
 from palio.experiments.covariates import Covariate, Segment
 from palio.experiments.design import ExperimentDraft, Metrics, Type
+from palio.experiments.domain import Experiment
 from palio.experiments.erasing import Erased
-from palio.experiments.events import LogEntry, OutcomeDraft, Scored
+from palio.experiments.events import LogEntry, Outcome, OutcomeDraft, Prediction, Scored
 from palio.experiments.folding import read_batch
 from palio.experiments.metrics import Direction, Metric
 from palio.experiments.policy import Policy, PolicyKind
@@ -86,11 +89,53 @@ DESIGNS: Sequence[ExperimentDraft] = (
 )
 KEYS = [one.key for one in DESIGNS]
 UNITS = [f"u{number}" for number in range(3)]
-REQUESTS = st.sampled_from([f"r{number}" for number in range(4)])
-VARIANTS = st.sampled_from(["control", "challenger"])
-QUARTERS = st.integers(-12, 12).map(lambda number: number / 4)
-SHARES = st.integers(0, 4).map(lambda number: number / 4)
-HOURS = st.sampled_from([-30, -1, 0, 1, 2, 5])
+REQUESTS = [f"r{number}" for number in range(4)]
+VARIANTS = ["control", "challenger"]
+QUARTERS = [number / 4 for number in range(-12, 13)]
+SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
+HOURS = [-30, -1, 0, 1, 2, 5]
+Choose = Callable[[Sequence[Any]], Any]
+
+
+def counted(
+    entries: Sequence[LogEntry], experiment: Experiment
+) -> dict[tuple[int, str], Counter[str]]:
+    """Count by epoch and variant, straight from the events and the words of `VariantCounts`."""
+    given: dict[tuple[int, str], Any] = {}
+    served: dict[str, Prediction] = {}
+    first: dict[str, Outcome] = {}
+    labelled: set[str | None] = set()
+    counts: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for event in (entry.event for entry in entries):
+        if isinstance(event, Outcome):
+            first.setdefault(event.outcome_id, event)
+            labelled |= {event.request_id} if event.name == "label" else set()
+        elif event.counts_for(experiment.key):
+            own = given.setdefault((event.epoch, event.unit), event)
+            if isinstance(event, Prediction):
+                served.setdefault(event.request_id, event)
+            else:
+                counts[event.epoch, event.variant]["crossovers"] += crossed(own, event)
+    of = Counter(one.request_id for one in first.values())
+    of_units = Counter(
+        one.unit for one in first.values() if one.unit and experiment.covers(one.at)
+    )
+    for (epoch, name), event in given.items():
+        row = counts[epoch, event.variant]
+        is_first = epoch == min(at for at, other in given if other == name)
+        row.update(units=1, outcomes=of_units[name] if is_first else 0)
+    for request, one in served.items():
+        row, own = counts[one.epoch, one.variant or ""], given[one.epoch, one.unit]
+        row.update(requests=1, errors=int(one.error is not None), crossovers=crossed(own, one))
+        if own.variant == one.variant:
+            row.update(outcomes=of[request], labelled=int(request in labelled))
+    return {place: +row for place, row in counts.items() if +row}
+
+
+def crossed(first: Any, later: Any) -> int:
+    """Tell whether a unit was given two variants under the same weights."""
+    same = first.policy_version == later.policy_version
+    return int(same and first.variant != later.variant)
 
 
 class Erasing(RuleBasedStateMachine):
@@ -112,7 +157,7 @@ class Erasing(RuleBasedStateMachine):
             assert bandit is not None
             unit.experiments.put_many([replace(sticky, epoch=2)])
             later = replace(
-                first_weights(bandit, 0),
+                first_weights(unit, bandit, 0),
                 policy_version=1,
                 weights={"control": 0.25, "challenger": 0.75},
                 guesses={"revenue": {"control": 0.5, "challenger": 1.0}},
@@ -126,67 +171,96 @@ class Erasing(RuleBasedStateMachine):
     def choose(self, first: str, second: str) -> None:
         """Let two experiments have the traffic, so that much happens to each."""
         self.keys = [first, first, second]
+        self.epoch = 1
 
     def log(self, *events: Any) -> None:
         with self.wired.store.write() as unit:
             kept = [replace(one, unit=self.pseudonyms.of(one.unit)) for one in events]
             unit.log.append(kept)
 
-    @rule(data=st.data(), request=REQUESTS)
-    def predict(self, data: st.DataObject, request: str) -> None:
-        key: str | None = data.draw(st.sampled_from([*self.keys, *self.keys, None]))
-        variant, share = data.draw(VARIANTS), data.draw(SHARES)
+    @rule(data=st.data(), requests=st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=4))
+    def predict(self, data: st.DataObject, requests: list[str]) -> None:
+        for request in requests:
+            self.serve(request, lambda options: data.draw(st.sampled_from(options)))
+
+    def serve(self, request: str, choose: Choose) -> None:
+        """Log one prediction, whatever a choice of its fields says."""
+        key: str | None = choose([*self.keys, *self.keys, None])
+        variant, share = choose(VARIANTS), choose(SHARES)
         other = Scored(
             variant="challenger",
             version="2",
             values=[1],
             probabilities=[[1 - share, share]],
-            latency_ms=data.draw(QUARTERS),
+            latency_ms=choose(QUARTERS),
         )
         own = key is not None
         made = prediction(
             request,
-            unit=data.draw(st.sampled_from(UNITS)),
+            unit=choose(UNITS),
             at=self.wired.clock.now,
             experiment=key,
             variant=("control" if key == "paired" else variant) if own else None,
-            epoch=data.draw(st.integers(1, 2)) if key == "sticky" else int(own),
-            policy_version=data.draw(st.integers(0, 1)) if key == "bandit" else 0,
-            segments=(data.draw(st.sampled_from(SEGMENT.all)),) if own else (),
+            epoch=self.epoch if key == "sticky" else int(own),
+            policy_version=choose([0, 1]) if key == "bandit" else 0,
+            segments=(choose(SEGMENT.all),) if own else (),
             others=(other,) if key == "paired" else (),
             probabilities=[[1 - share, share]],
-            latency_ms=data.draw(QUARTERS),
-            error=data.draw(st.sampled_from([None, None, None, "boom"])),
-            forced=data.draw(st.sampled_from([False, False, False, True])),
+            latency_ms=choose(QUARTERS),
+            error=choose([None, None, None, "boom"]),
+            forced=choose([False, False, False, True]),
         )
         self.log(made)
 
-    @rule(unit=st.sampled_from(UNITS), variant=VARIANTS, key=st.sampled_from(["mixed", "sticky"]))
-    def expose(self, unit: str, variant: str, key: str) -> None:
-        at, segments = self.wired.clock.now, (SEGMENT.all[0],)
-        self.log(exposure(unit, variant=variant, experiment=key, at=at, segments=segments))
+    @rule(
+        units=st.lists(
+            st.tuples(st.sampled_from(UNITS), st.sampled_from(VARIANTS)), min_size=1, max_size=3
+        ),
+        key=st.sampled_from(["mixed", "sticky"]),
+    )
+    def expose(self, units: list[tuple[str, str]], key: str) -> None:
+        given = [
+            exposure(
+                unit,
+                variant=variant,
+                experiment=key,
+                at=self.wired.clock.now,
+                segments=SEGMENT.all[:1],
+                epoch=self.epoch if key == "sticky" else 1,
+            )
+            for unit, variant in units
+        ]
+        self.log(*given)
 
-    @rule(request=REQUESTS, value=st.integers(0, 1))
-    def label(self, request: str, value: int) -> None:
-        self.wired.outcomes.record([OutcomeDraft(request_id=request, value=value)])
+    @rule(labels=st.dictionaries(st.sampled_from(REQUESTS), st.integers(0, 1), min_size=1))
+    def label(self, labels: dict[str, int]) -> None:
+        drafts = [OutcomeDraft(request_id=name, value=value) for name, value in labels.items()]
+        self.wired.outcomes.record(drafts)
 
     @rule(
-        name=REQUESTS | st.sampled_from(UNITS),
-        of=st.sampled_from(OUTCOMES),
-        value=QUARTERS,
-        hours=HOURS,
-        number=st.integers(0, 1),
-    )
-    def earn(self, *, name: str, of: str, value: float, hours: int, number: int) -> None:
-        subject: dict[str, Any] = {"request_id" if name.startswith("r") else "unit": name}
-        draft = OutcomeDraft(
-            name=of,
-            value=value,
-            at=START + timedelta(hours=hours),
-            outcome_id=f"{name[0]}x{name[1:]}-{of}{number}",
-            **subject,
+        earned=st.lists(
+            st.tuples(
+                st.sampled_from([*UNITS, *REQUESTS]),
+                st.sampled_from(OUTCOMES),
+                st.sampled_from(QUARTERS),
+                st.sampled_from(HOURS),
+                st.integers(0, 1),
+            ),
+            min_size=1,
+            max_size=4,
         )
-        self.wired.outcomes.record([draft])
+    )
+    def earn(self, earned: list[tuple[str, str, float, int, int]]) -> None:
+        for name, of, value, hours, number in earned:
+            subject: dict[str, Any] = {"request_id" if name.startswith("r") else "unit": name}
+            draft = OutcomeDraft(
+                name=of,
+                value=value,
+                at=START + timedelta(hours=hours),
+                outcome_id=f"{name[0]}x{name[1:]}-{of}{number}",
+                **subject,
+            )
+            self.wired.outcomes.record([draft])
 
     @rule(unit=st.sampled_from(UNITS))
     def stick(self, unit: str) -> None:
@@ -202,9 +276,11 @@ class Erasing(RuleBasedStateMachine):
         with self.wired.store.write() as unit_of_work:
             unit_of_work.sticky.put_many([kept])
 
-    @rule(hours=st.integers(1, 3))
-    def wait(self, hours: int) -> None:
+    @rule(hours=st.integers(1, 3), reweigh=st.sampled_from([False, False, True]))
+    def wait(self, hours: int, *, reweigh: bool) -> None:
+        """Let time pass, and perhaps begin the second epoch of the experiment that has two."""
         self.wired.clock.advance(3_600 * hours)
+        self.epoch = 2 if reweigh else self.epoch
 
     @rule(place=st.integers(0, 2), limit=st.integers(1, 6))
     def fold(self, place: int, limit: int) -> None:
@@ -267,30 +343,14 @@ class Erasing(RuleBasedStateMachine):
         assert experiment is not None
         assert cursor is not None
         assert verify_within(unit, experiment).differences == ()
-        if key == "sticky":
-            return  # `counted` knows one epoch
         entries = [entry for entry in unit.log.after(0, limit=10_000) if entry.seq <= cursor.seq]
         found = {
-            row.variant: Counter({name: getattr(row, name) for name in COUNTED})
+            (row.epoch, row.variant): Counter({name: getattr(row, name) for name in COUNTED})
             for row in unit.variant_counts.find(experiment=key)
         }
-        assert {name: +row for name, row in found.items() if +row} == self.counts(entries, key)
+        told = {place: +row for place, row in found.items() if +row}
+        assert told == counted(entries, experiment)
         assert all(n >= 0 for row in found.values() for n in row.values())
-
-    def counts(self, entries: Sequence[LogEntry], key: str) -> dict[str, Counter[str]]:
-        started = self.wired.experiments.get(key).started_at
-        assert started is not None
-        renamed, first = [], {}
-        for entry in entries:
-            event: Any = entry.event
-            if hasattr(event, "experiment") and not hasattr(event, "outcome_id"):
-                event = replace(event, experiment="exp" if event.experiment == key else "other")
-            elif event.unit is not None and (  # a correction is as old as what it corrects
-                first.setdefault(event.outcome_id, event.at) < started
-            ):
-                continue
-            renamed.append(LogEntry(entry.seq, event))
-        return counted(renamed)
 
     def teardown(self) -> None:
         self.compare_all(fold=True)
@@ -324,6 +384,34 @@ TestErasingHashed = ErasingHashed.TestCase
 TestErasingHashed.settings = settings(max_examples=20, stateful_step_count=50, deadline=None)
 TestErasingOnSqlite = ErasingOnSqlite.TestCase
 TestErasingOnSqlite.settings = settings(max_examples=8, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_much_happens_to_few_units(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same machine where events are dense, as random numbers from a fixed seed say."""
+    monkeypatch.setattr(erasing, "_PAGE", 7)
+    monkeypatch.setattr(erasing, "_REQUESTS", 2)
+    random = Random(seed)
+    pick, machine = random.choice, Erasing()
+    machine.choose(*random.choices(KEYS, k=2))
+
+    def earn() -> None:
+        name, of = pick([*UNITS, *UNITS, *REQUESTS]), pick(OUTCOMES)
+        machine.earn([(name, of, pick(QUARTERS), pick(HOURS), pick([0, 1]))])
+
+    steps: dict[Callable[[], None], float] = {
+        lambda: machine.serve(pick(REQUESTS), pick): 8,
+        lambda: machine.expose([(pick(UNITS), pick(VARIANTS))], pick(["mixed", "sticky"])): 4,
+        lambda: machine.label({pick(REQUESTS): pick([0, 1])}): 2,
+        earn: 6,
+        lambda: machine.wait(pick([1, 2, 3]), reweigh=random.random() < 0.3): 1,
+        lambda: machine.fold(random.randrange(3), random.randrange(1, 9)): 2,
+        lambda: machine.erase(random.sample(UNITS, pick([1, 2]))): 0.5,
+    }
+    for step in random.choices([*steps], [*steps.values()], k=150):
+        step()
+    machine.erase(random.sample(UNITS, 1))
+    machine.teardown()
 
 
 # -- single cases, worth a name of their own

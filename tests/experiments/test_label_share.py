@@ -11,7 +11,7 @@ import pytest
 
 from palio.experiments.analysis import DecisionKind, LabelShare, Statistics
 from palio.experiments.decision import report_of
-from palio.experiments.design import Metrics, Variant
+from palio.experiments.design import Metrics, Type, Variant
 from palio.experiments.domain import Experiment
 from palio.experiments.label_share import label_share_of
 from palio.experiments.statistics import MetricSums, VariantCounts
@@ -108,3 +108,11 @@ def test_an_old_report_keeps_its_digest() -> None:
     assert kept.report.digest == old
     with_more = replace(kept.report, label_share=LabelShare(1.0, differs=False, shares={}))
     assert with_more.digest != old
+
+
+def test_a_label_of_a_pair_is_one_of_all_variants(wired: Wired) -> None:
+    wired.serve("1", "2")
+    weights = (Variant("control", "1", 1.0), Variant("challenger", "2", 0.0))
+    paired = design(type=Type.PAIRED, variants=weights, label_independent=True)
+    seen_by_both = seen({"control": 500, "challenger": 0}, {"control": 500, "challenger": 500})
+    assert label_share_of(wired.run(paired), seen_by_both) is None

@@ -11,7 +11,7 @@ from palio.errors import Conflict, InvalidInput, Refused
 from palio.experiments.covariates import Covariate
 from palio.experiments.design import Metrics
 from palio.experiments.events import OutcomeDraft
-from palio.experiments.retaining import Forgotten, forget_old
+from palio.experiments.retaining import Forgotten, forget_daily, forget_old
 from palio.testing.fakes import FakeClock
 from palio.testing.memory import MemoryStore
 from palio.testing.records import design, exposure, prediction
@@ -181,3 +181,13 @@ def test_a_rebuild_needs_a_reason_and_a_start(wired: Wired) -> None:
         wired.experiments.rebuild("exp", "try")
     with pytest.raises(InvalidInput, match="reason is empty"):
         wired.experiments.rebuild("exp", " ")
+
+
+def test_who_asks_all_the_time_forgets_once_a_day(wired: Wired) -> None:
+    for hour in range(60):
+        serve(wired, f"r{hour}")
+        forget_daily(wired.store, now=wired.clock.now, days=1, actor="evaluator")
+        wired.clock.advance(3_600)
+    entries = [one for one in wired.audit.list() if one.action == "units.retain"]
+    assert [entry.after["events"] for entry in entries if entry.after] == [1, 24]
+    assert left(wired)[0] == "r25"

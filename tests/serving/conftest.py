@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
 from palio.testing.memory import MemoryStore
+from palio.testing.steps import change
 
 SIGNATURE = Signature((Feature("x", FeatureType.NUMBER),), Task.REGRESSION)
 Answering = Callable[[list[list[Cell]]], list[Any]]
@@ -119,14 +120,27 @@ class House:
         store: Any = self.store
         self.engine = Engine(store, self.loader, clock, ids)
 
-    def start_experiment(self) -> None:
-        """Split the endpoint between v1 and v2."""
-        variants = (Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5))
-        metrics = Metrics("squared_error")
-        self.experiments.draft(
-            ExperimentDraft(key="x", endpoint="e", variants=variants, metrics=metrics)
-        )
-        self.experiments.start("x")
+    def start_experiment(self, **fields: Any) -> None:
+        """Split the endpoint between v1 and v2, unless told otherwise."""
+        plain = {
+            "key": "x",
+            "endpoint": "e",
+            "variants": (Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5)),
+            "metrics": Metrics("squared_error"),
+        }
+        draft = ExperimentDraft(**plain | fields)
+        self.experiments.draft(draft)
+        self.experiments.start(draft.key)
+
+    def reweigh(self, **weights: float) -> None:
+        """Give the experiment other weights, as those who move them do, and tell the log."""
+        with self.memory.write() as unit:
+            one = unit.experiments.get("x")
+            assert one is not None
+            version, epoch = one.policy_version + 1, one.epoch + 1
+            moved = replace(one, published=weights, policy_version=version, epoch=epoch)
+            unit.experiments.put_many([moved])
+            unit.audit.append(change())
 
     def recorded(self) -> list[Prediction]:
         """Return the predictions in the log."""

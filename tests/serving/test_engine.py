@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.experiments.bandit_cases import bandit
 
 from palio.delivery.domain import PredictRequest
 from palio.errors import (
@@ -15,7 +16,10 @@ from palio.errors import (
     PredictionFailed,
     StoreUnavailable,
 )
-from palio.serving.engine import Engine, Job, told
+from palio.experiments.design import Variant
+from palio.serving.engine import Engine, told
+from palio.serving.jobs import Job
+from palio.testing.records import outcome, prediction
 
 from .conftest import House, ask
 
@@ -112,6 +116,27 @@ def test_own_changes_are_seen_without_being_told(house: House) -> None:
     house.versions.promote("m:v2")
     house.engine.refresh(ask_store=False)
     assert house.engine.snapshot.table.route("e").champion == "v2"
+
+
+def test_a_bandits_weights_are_noticed_when_the_store_is_asked(house: House) -> None:
+    """They are no audit entry, so that this process's own are not counted as changes of state;
+    servers ask the store every half second."""
+    variants = (Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5))
+    design = bandit("x", endpoint="e", variants=variants, policy={"refresh_rewards": 1})
+    house.experiments.draft(design)
+    house.experiments.start("x")
+    house.engine.refresh()
+    [before] = house.engine.snapshot.table.route("e").experiments
+    variant = before.assign("r") or ""
+    with house.store.write() as unit:
+        given = prediction("r", experiment="x", variant=variant, epoch=1)
+        unit.log.append([given, outcome("o", request_id="r", name="reward")])
+    made = house.experiments.refresh("x")
+    house.engine.refresh(ask_store=False)
+    assert house.engine.snapshot.table.route("e").experiments == (before,)
+    house.engine.refresh()
+    [after] = house.engine.snapshot.table.route("e").experiments
+    assert after.policy_version == made.policy_version == 1
 
 
 def test_the_snapshot_is_swapped_whole(house: House) -> None:

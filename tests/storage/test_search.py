@@ -155,9 +155,12 @@ def fill(
 ) -> None:
     with store.write() as unit:
         unit.models.put_many(MODELS)
-        for version in versions:  # as something else first, so that its facts must change
+        for place, version in enumerate(versions):  # as something else first: facts must change
             before = replace(version, tags={"gone": "x"}, stage="testing", metrics={"auc": 7.0})
-            unit.versions.add(before)
+            if place % 2:
+                unit.versions.add(before)
+            else:
+                unit.versions.add_missing([before, version])
         unit.versions.put_many(versions)
         unit.alias_moves.put_many(moves)
 

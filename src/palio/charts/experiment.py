@@ -11,7 +11,14 @@ import altair as alt
 
 from palio.charts.theme import ACCENT, HARM, INK, MUTED, SERIES, Drawing, chart_of, titled
 
-__all__ = ["Look", "Traffic", "interval_over_time", "traffic_over_time"]
+__all__ = [
+    "Look",
+    "Share",
+    "Traffic",
+    "interval_over_time",
+    "share_over_time",
+    "traffic_over_time",
+]
 
 _WIDTH_PX, _HEIGHT_PX = 680, 320
 # the day at midnight, the hour between, the second where it is not full
@@ -48,6 +55,15 @@ class Traffic:
     at: datetime
     variant: str
     units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A share of a variant at a moment, in [0, 1]."""
+
+    at: datetime
+    variant: str
+    share: float
 
 
 def interval_over_time(
@@ -122,31 +138,59 @@ def traffic_over_time(
         Words above the chart.
     """
     rows = [_plain(point, Traffic.__slots__) for point in points]
+    y = alt.Y("units:Q", title="Units assigned so far", axis=alt.Axis(format=",d", tickCount=6))
+    lines = _lines(rows, y, alt.Tooltip("units:Q", format=",d"))
+    drawn: Drawing = titled(lines, title, subtitle, width=_WIDTH_PX, height=_HEIGHT_PX)
+    return drawn
+
+
+def share_over_time(
+    points: Sequence[Share | Mapping[str, Any]],
+    *,
+    words: str,
+    title: str,
+    subtitle: str = "",
+) -> Drawing:
+    """Draw a share of every variant against time.
+
+    Parameters
+    ----------
+    points
+        Shares, or mappings with the same fields; variants are coloured in the order of their
+        first appearance.
+    words
+        What the share is of, for the vertical axis.
+    title, subtitle
+        Words above the chart.
+    """
+    rows = [_plain(point, Share.__slots__) for point in points]
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    y = alt.Y("share:Q", title=words, scale=scale, axis=alt.Axis(format=".0%", tickCount=6))
+    lines = _lines(rows, y, alt.Tooltip("share:Q", format=".1%"))
+    drawn: Drawing = titled(lines, title, subtitle, width=_WIDTH_PX, height=_HEIGHT_PX)
+    return drawn
+
+
+def _lines(rows: Sequence[dict[str, Any]], y: Any, tooltip: Any) -> Any:
+    """Draw a line for each variant against time."""
     for row in rows:
         row["at"] = row["at"].isoformat() if isinstance(row["at"], datetime) else row["at"]
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     scale = alt.Scale(
         domain=variants, range=[SERIES[at % len(SERIES)] for at in range(len(variants))]
     )
-    lines = (
+    x = alt.X(
+        "at:T",
+        title="Time (UTC)",
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(grid=False, tickCount=8, labelExpr=_MOMENT),
+    )
+    color = alt.Color("variant:N", scale=scale)
+    return (
         chart_of(rows)
         .mark_line()
-        .encode(
-            x=alt.X(
-                "at:T",
-                title="Time (UTC)",
-                scale=alt.Scale(type="utc"),
-                axis=alt.Axis(grid=False, tickCount=8, labelExpr=_MOMENT),
-            ),
-            y=alt.Y(
-                "units:Q", title="Units assigned so far", axis=alt.Axis(format=",d", tickCount=6)
-            ),
-            color=alt.Color("variant:N", scale=scale),
-            tooltip=["variant:N", alt.Tooltip("units:Q", format=",d"), "at:T"],
-        )
+        .encode(x=x, y=y, color=color, tooltip=["variant:N", tooltip, "at:T"])
     )
-    drawn: Drawing = titled(lines, title, subtitle, width=_WIDTH_PX, height=_HEIGHT_PX)
-    return drawn
 
 
 def _row(look: Look | Mapping[str, Any]) -> dict[str, Any]:

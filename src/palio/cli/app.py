@@ -18,8 +18,10 @@ from palio.cli import (
     cards,
     comparing,
     deletion,
+    designs,
     downloading,
     endpoints,
+    evaluating,
     experiments,
     lifecycles,
     models,
@@ -35,6 +37,7 @@ from palio.cli import (
     simulating,
     training,
     units,
+    weights,
 )
 from palio.cli.session import Shell
 from palio.edge.problems import exit_code_of, problem_of
@@ -101,6 +104,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     own: tuple[Callable[..., Any], ...] = (
         analyzing.analyze,
         comparing.compare,
+        evaluating.evaluate,
         off_policy.off_policy,
         planning.plan,
         scoring.compare_scores,
@@ -115,7 +119,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
 
 def _experiments() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Experiments, from the draft to the decision.")
-    for part in (experiments, records, simulating):
+    for part in (experiments, designs, records, simulating, weights):
         app.add_typer(part.app)
     return app
 

@@ -9,6 +9,7 @@ import typer
 
 from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
+from palio.edge.designs import declared
 from palio.errors import InvalidInput
 from palio.experiments.analysis import Contrast, Report
 from palio.experiments.assignment import Namespace
@@ -122,6 +123,7 @@ def show(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
             ("goal", design.metrics.goal),
             ("secondary", ", ".join(design.metrics.secondary)),
             ("guardrails", ", ".join(design.metrics.guardrails)),
+            *declared(design),
             ("started", moment(found.started_at)),
             ("champion then", found.champion),
             ("winner", found.winner),
@@ -208,6 +210,17 @@ def ship(
 
 
 @app.command()
+def rollback(ctx: typer.Context, key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
+    """End it with its control or, once shipped, take production one step back.
+
+    [dim]palio experiments rollback credit-ab --reason "complaints"[/dim]
+    """
+    made = verbs(ctx).experiments.rollback(key, reason)
+    served = "production is one step back" if made.winner else "the champion serves everybody"
+    done(made, f"{key} is rolled back; {served}", as_json=as_json)
+
+
+@app.command()
 def analyze(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
     """Say what the evidence shows and what should be done; as often as you like.
 
@@ -218,6 +231,23 @@ def analyze(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
         print_json(report)
         return
     _print_report(report)
+
+
+@app.command()
+def explore(
+    ctx: typer.Context,
+    key: Key,
+    metric: Annotated[
+        list[str], typer.Option(help="Outcome that no design named, as stars:higher. Repeatable.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare on metrics that the design does not name; this describes and decides nothing.
+
+    [dim]palio experiments explore credit-ab --metric stars:higher[/dim]
+    """
+    found = verbs(ctx).experiments.explore(key, metric)
+    listing(found, _CONTRAST_COLUMNS, _contrasts(found), as_json=as_json)
 
 
 @app.command()
@@ -260,11 +290,22 @@ def _print_report(report: Report) -> None:
     listing(report.arms, _ARM_COLUMNS, arms, as_json=False)
     typer.echo("")
     listing(report.contrasts, _CONTRAST_COLUMNS, _contrasts(report.contrasts), as_json=False)
+    _print_beside(report)
     share = "" if report.progress is None else f"{report.progress:.0%} of the horizon, "
     ratio = "MISMATCH" if report.sample_ratio.mismatch else "as designed"
     p_value = f"{report.sample_ratio.p_value:.3g}"
     typer.echo(f"\n{share}split {ratio} (p {p_value}), events up to {report.watermark}")
     _print_weaker(report)
+
+
+def _print_beside(report: Report) -> None:
+    """Print what is reported beside the contrasts that decide."""
+    beside = [*report.by_segment.items()]
+    if report.unadjusted:
+        beside.append(("without covariates", report.unadjusted))
+    for words, contrasts in beside:
+        typer.echo(f"\n{words}")
+        listing(contrasts, _CONTRAST_COLUMNS, _contrasts(contrasts), as_json=False)
 
 
 def _print_weaker(report: Report) -> None:
@@ -318,7 +359,7 @@ def _interval(lower: float | None, upper: float | None) -> str:
 
 def _split(experiment: Experiment) -> str:
     return ", ".join(
-        f"{variant.key}={variant.version}:{variant.weight:g}"
+        f"{variant.key}={variant.version}:{experiment.weights[variant.key]:.4g}"
         for variant in experiment.design.variants
     )
 

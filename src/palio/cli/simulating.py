@@ -129,7 +129,7 @@ def simulate(
     if as_json:
         print_json(found)
     else:
-        _print(found, bool(one.part.audience))
+        _print(found, one)
 
 
 def simulated(
@@ -148,7 +148,8 @@ def simulated(
     units
         Ids, shape (n,).
     to
-        Weights afterwards, if they change.
+        Weights afterwards, if they change. Units of a sticky experiment move only where their
+        variant gets none.
     neighbours
         Other experiments that run on the endpoint.
     """
@@ -156,7 +157,10 @@ def simulated(
     now = one.assign_many(units)
     later = now
     if to is not None:
-        later = replace(one, split=Split.of(salt=one.split.salt, weights=to)).assign_many(units)
+        changed = replace(one, split=Split.of(salt=one.split.salt, weights=to))
+        later = changed.assign_many(units)
+        if one.sticky:
+            later = np.where(np.isin(now, list(changed.live)), now, later)
     return Simulated(
         experiment=one.experiment or None,
         units=len(units),
@@ -242,13 +246,18 @@ def _misuse(option: str, why: str) -> InvalidInput:
     return InvalidInput(why, field=option)
 
 
-def _print(found: Simulated, has_audience: bool) -> None:
+def _print(found: Simulated, one: Assigner) -> None:
     inside = sum(one.units for one in found.variants)
     typer.echo(f"{inside:,} of {found.units:,} units take part ({inside / found.units:.2%})")
     for reason, units in found.outside.items():
         typer.echo(f"{units:,} do not because of the {reason}")
-    if has_audience:
+    if one.part.audience:
         typer.echo("the audience is not asked: the units have no attributes here")
+    if one.sticky:
+        typer.echo(
+            "it is sticky: here all units come for the first time, and then keep their variant "
+            "unless its weight becomes 0"
+        )
     typer.echo("")
     rows = [
         (one.variant, f"{one.weight:g}", f"{one.units:,}", f"{one.share:.4%}", _signed(one.z))

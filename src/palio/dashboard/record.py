@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,13 @@ from typing import Any
 import jinja2
 
 from palio.access.audit import AuditEntry
-from palio.charts.experiment import Traffic, interval_over_time, traffic_over_time
+from palio.charts.experiment import (
+    Share,
+    Traffic,
+    interval_over_time,
+    share_over_time,
+    traffic_over_time,
+)
 from palio.charts.render import bundle_script, to_html
 from palio.charts.theme import Drawing
 from palio.dashboard.words import (
@@ -21,6 +27,7 @@ from palio.dashboard.words import (
     split_in_words,
     verdict_in_words,
 )
+from palio.edge.designs import declared
 from palio.experiments.analysis import Contrast, Look, MetricRole, Report, Verdict
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Direction
@@ -72,6 +79,7 @@ def record_page(
         effects=[_effect_of(experiment, report, row) for row in goals],
         main=_main(report, goals),
         goal=experiment.design.metrics.goal_metric,
+        declared=list(declared(experiment.design)),
         metrics=[metric.name for metric in experiment.design.metrics.all],
         wanted={
             metric.name: "higher" if metric.direction is Direction.HIGHER else "lower"
@@ -82,6 +90,7 @@ def record_page(
         bundle=bundle_script(),
         charts=[to_html(_interval(experiment, looks, row.variant)) for row in goals],
         traffic=to_html(_traffic(looks)),
+        shares=[to_html(chart) for chart in _shares(experiment, looks).values()],
         split=split_in_words(report.sample_ratio),
         versions=versions,
         figures=sorted({name for version in versions for name in version.metrics}),
@@ -120,12 +129,47 @@ def _main(report: Report, goals: Sequence[Contrast]) -> Contrast:
 
 
 def drawings_of(experiment: Experiment, looks: Sequence[Look]) -> dict[str, Drawing]:
-    """Return the charts of a record by name: the interval of each challenger, the traffic."""
+    """Return the charts of a record by name.
+
+    The interval of each challenger, the traffic, where outcomes are waited for the share of units
+    that have one, and where weights have moved the weights.
+    """
     intervals = {
         f"interval-{one.key}": _interval(experiment, looks, one.key)
         for one in experiment.challengers
     }
-    return {**intervals, "traffic": _traffic(looks)}
+    return {**intervals, "traffic": _traffic(looks), **_shares(experiment, looks)}
+
+
+def _shares(experiment: Experiment, looks: Sequence[Look]) -> dict[str, Drawing]:
+    drawn: dict[str, Drawing] = {}
+    goal = experiment.design.metrics.goal_metric
+    moves = (
+        experiment.design.policy.moves
+    )  # then newer units, not known yet, are mostly of one arm
+    if goal.waits and not moves and any(look.known for look in looks):
+        drawn["known"] = share_over_time(
+            _points(looks, lambda look, key: look.known.get(key, 0) / max(look.counts[key], 1)),
+            words=f"Units with a value of {goal.name}",
+            title="Share of units whose outcome is known",
+            subtitle="Lines that part mean that outcomes are missing more often for one variant.",
+        )
+    if len({tuple(look.weights.items()) for look in looks if look.weights}) > 1:
+        drawn["weights"] = share_over_time(
+            _points(looks, lambda look, key: look.weights.get(key, 0.0)),
+            words="Weight",
+            title=f"Weights over time, {experiment.design.policy.kind.replace('_', ' ')}",
+        )
+    return drawn
+
+
+def _points(looks: Sequence[Look], share: Callable[[Look, str], float]) -> list[Share]:
+    found = {
+        (look.at, key): Share(at=look.at, variant=key, share=share(look, key))
+        for look in looks
+        for key in look.counts
+    }
+    return list(found.values())
 
 
 def _interval(experiment: Experiment, looks: Sequence[Look], variant: str) -> Drawing:

@@ -15,6 +15,7 @@ from palio.dashboard.words import (
     split_in_words,
     verdict_in_words,
 )
+from palio.edge.designs import declared
 from palio.experiments.analysis import Contrast, Look, MetricRole, Report
 from palio.experiments.domain import Experiment
 from palio.registry.domain import Version
@@ -53,6 +54,7 @@ def record_markdown(
         "## Evidence",
         _arms(report),
         _contrasts(report.contrasts),
+        *_within(report),
         f"{_plain(split_in_words(report.sample_ratio))} Events up to {report.watermark}.",
         "## Design",
         _table(("", ""), _design(experiment)),
@@ -111,6 +113,16 @@ def _contrasts(rows: Sequence[Contrast]) -> str:
     )
 
 
+def _within(report: Report) -> Iterator[str]:
+    """Yield what is reported beside the evidence that decides."""
+    for segment, rows in report.by_segment.items():
+        yield f"### {_plain(segment)}"
+        yield _contrasts(rows)
+    if report.unadjusted:
+        yield "### Without covariates"
+        yield _contrasts(report.unadjusted)
+
+
 def _design(experiment: Experiment) -> Iterator[tuple[object, object]]:
     design = experiment.design
     yield "Hypothesis", design.hypothesis or "none was written"
@@ -121,6 +133,7 @@ def _design(experiment: Experiment) -> Iterator[tuple[object, object]]:
         yield f"Metric {metric.name}", metric.direction.replace("_", " ")
     yield "Chance of a false decision", f"{design.stopping.alpha:g}"
     yield "Units planned", design.stopping.horizon or "none"
+    yield from ((name.capitalize(), words) for name, words in declared(design))
     yield "State", experiment.state
     yield "Started", _moment(experiment.started_at)
     yield "Ended", _moment(experiment.ended_at)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from palio.experiments.analysis import Contrast, DecisionKind, Report, SampleRatio, Verdict
+from palio.experiments.analysis import (
+    Contrast,
+    DecisionKind,
+    MetricRole,
+    Report,
+    SampleRatio,
+    Verdict,
+)
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Direction, Metric
 
@@ -47,9 +54,35 @@ def headline(experiment: Experiment, report: Report) -> str:
         case DecisionKind.INVALID:
             return "No conclusion: the comparison is broken. Find out why before trying again."
         case DecisionKind.INCONCLUSIVE:
-            return f"Stay with {control}: no difference on {goal} was shown in the time planned."
+            return f"Stay with {control}: {_not_enough(experiment, report)}."
         case DecisionKind.KEEP_RUNNING:
-            return f"Keep running: the evidence on {goal} is not enough yet."
+            return f"Keep running: {_not_yet(experiment, report)}."
+
+
+def _not_enough(experiment: Experiment, report: Report) -> str:
+    """Return why nothing is shipped at the end."""
+    goal = experiment.design.metrics.goal_metric.name
+    least, chance = experiment.design.stopping.futility, report.chance_to_win
+    if any(row.verdict is Verdict.BETTER for row in _goals(report)):
+        return f"{goal} was better, and what else is asked of a winner was not there in time"
+    if least is not None and chance is not None and chance < least:
+        return f"a difference on {goal} is not likely to be shown any more"
+    return f"no difference on {goal} was shown in the time planned"
+
+
+def _not_yet(experiment: Experiment, report: Report) -> str:
+    """Return what is waited for."""
+    goal = experiment.design.metrics.goal_metric.name
+    if report.decision.variant is not None:
+        loser = _named(experiment, report.decision.variant)
+        return f"but without {loser}, which has lost more than is borne"
+    if any(row.verdict is Verdict.BETTER for row in _goals(report)):
+        return f"{goal} is better, and what else is asked of a winner is not there yet"
+    return f"the evidence on {goal} is not enough yet"
+
+
+def _goals(report: Report) -> list[Contrast]:
+    return [row for row in report.contrasts if row.role is MetricRole.GOAL]
 
 
 def effect_in_words(contrast: Contrast, metric: Metric, *, control: str) -> str:

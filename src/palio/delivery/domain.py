@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from palio.errors import InvalidInput, NotFound
 from palio.experiments.assignment import Assigner
 from palio.experiments.audience import Attributes
+from palio.experiments.sticky import Drawn, StickyAssignment
 from palio.registry.signature import Label
 
 __all__ = ["Answer", "Choice", "Endpoint", "PredictRequest", "Route", "Table"]
@@ -32,7 +33,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The version that answers, and how it was chosen."""
+    """The version that answers, and how it was chosen.
+
+    ``assigner`` is the experiment's function, where one has chosen or was asked for.
+    """
 
     model: str
     version: str
@@ -41,6 +45,55 @@ class Choice:
     epoch: int = 0
     propensity: float = 1.0
     forced: bool = False
+    policy_version: int = 0
+    segments: tuple[str, ...] = ()
+    assigner: Assigner | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, model: str, assigner: Assigner, variant: str) -> Choice:
+        """Choose a variant of an experiment, as its weights are now."""
+        return cls(
+            model,
+            assigner.versions[variant],
+            assigner.experiment,
+            variant,
+            assigner.epoch,
+            assigner.split.propensity(variant),
+            policy_version=assigner.policy_version,
+            assigner=assigner,
+        )
+
+    @property
+    def by_request(self) -> bool:
+        """Tell whether the request is the unit, whatever unit was sent with it."""
+        return self.assigner is not None and self.assigner.by_request
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Versions by variant that score the request too, though they do not answer it."""
+        if self.assigner is None or not self.assigner.paired or self.forced:
+            return {}
+        versions = self.assigner.versions
+        return {key: versions[key] for key in versions if key != self.variant}
+
+    def drawn(self, unit: str, at: datetime) -> Drawn | None:
+        """Return what the split has given a unit that may keep another variant."""
+        if self.assigner is None or not self.assigner.sticky or self.forced or not self.variant:
+            return None
+        return Drawn.by(self.assigner, unit, self.variant, at)
+
+    def keeping(self, kept: StickyAssignment) -> Choice:
+        """Return the variant that the unit keeps, with the chance it had when it was given it."""
+        if self.assigner is None:
+            return self
+        return replace(
+            self,
+            version=self.assigner.versions[kept.variant],
+            variant=kept.variant,
+            epoch=kept.epoch,
+            propensity=kept.propensity,
+            policy_version=kept.policy_version,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +117,36 @@ class Route:
     champion: str | None = None
     override: str | None = None
     experiments: tuple[Assigner, ...] = ()
+    _choices: Mapping[tuple[str, str], Choice] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        choices = {
+            (one.experiment, key): Choice.of(self.model, one, key)
+            for one in self.experiments
+            for key in one.versions
+        }
+        object.__setattr__(self, "_choices", choices)
 
     def choose(
-        self, unit: str, version: str | None = None, attributes: Attributes | None = None
+        self,
+        unit: str,
+        version: str | None = None,
+        attributes: Attributes | None = None,
+        *,
+        request_id: str | None = None,
     ) -> Choice:
         """Choose in this order: the version asked for, the override, an experiment, champion.
+
+        Parameters
+        ----------
+        unit
+            What was sent as the unit.
+        version
+            The one that is asked for.
+        attributes
+            What the request says about the unit.
+        request_id
+            The unit of experiments that randomise requests; ``unit`` if not given.
 
         Raises
         ------
@@ -79,16 +157,13 @@ class Route:
         if chosen is not None:
             return Choice(self.model, chosen)
         for one in self.experiments:
-            variant = one.assign(unit, attributes)
+            own = request_id if one.by_request and request_id is not None else unit
+            variant = one.assign(own, attributes)
             if variant is not None:
-                return Choice(
-                    self.model,
-                    one.versions[variant],
-                    one.experiment,
-                    variant,
-                    one.epoch,
-                    one.split.propensity(variant),
-                )
+                choice = self._choices[one.experiment, variant]
+                if one.segments:
+                    return replace(choice, segments=one.segments_of(attributes))
+                return choice
         if self.champion is None:
             raise NotFound(
                 f"{self.endpoint} has nothing to serve: {self.model} has no champion; "
@@ -112,10 +187,9 @@ class Route:
             If no experiment that runs here has it, or more than one.
         """
         found = [
-            Choice(self.model, version, one.experiment, key, one.epoch, forced=True)
-            for one in self.experiments
-            for key, version in one.versions.items()
-            if variant in (key, f"{one.experiment}/{key}")
+            replace(choice, propensity=1.0, forced=True)
+            for (experiment, key), choice in self._choices.items()
+            if variant in (key, f"{experiment}/{key}")
         ]
         if len(found) == 1:
             return found[0]
@@ -140,7 +214,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All routes at one ``revision`` of the state; swapped as a whole."""
+    """All routes at one ``revision`` of the state, as units count it; swapped as a whole."""
 
     revision: int
     routes: Mapping[str, Route]
@@ -163,10 +237,11 @@ class PredictRequest:
     """One request to an endpoint.
 
     ``rows`` are objects by feature name or arrays in feature order. Without a ``unit`` the
-    ``request_id`` is the unit; without that one is made. ``version`` asks for one by name,
-    and keeps the request out of experiments. ``attributes`` say more about the unit, for the
-    audience of experiments. ``variant`` asks for one of those that run here, to try it: it is
-    logged as ``forced`` and is no evidence.
+    ``request_id`` is the unit, and in experiments that randomise requests it is in any case;
+    without that one is made. ``version`` asks for one by name, and keeps the request out of
+    experiments. ``attributes`` say more about the unit, for the audience and the segments of
+    experiments; they are not kept. ``variant`` asks for one of those that run here, to try it:
+    it is logged as ``forced`` and is no evidence.
     """
 
     endpoint: str

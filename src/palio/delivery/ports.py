@@ -19,6 +19,14 @@ class DeliveryUnit(ExperimentUnit, Protocol):
         """Endpoints under their name."""
         ...
 
+    def revision(self) -> int:
+        """Return a number that only grows, and does so with all that requests are routed by.
+
+        It is the number of audit entries plus that of weights published: a bandit's refresh is
+        no entry.
+        """
+        ...
+
 
 class Server(Protocol):
     """Answers requests in process. Safe to share between threads.

@@ -128,7 +128,7 @@ def routing_table(unit: DeliveryUnit) -> Table:
         )
         for endpoint in unit.endpoints.find()
     ]
-    return Table(unit.audit.head(), {route.endpoint: route for route in routes})
+    return Table(unit.revision(), {route.endpoint: route for route in routes})
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Endpoint:

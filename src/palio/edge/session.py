@@ -14,6 +14,7 @@ from palio.edge.verbs import Verbs
 from palio.experiments.analysis import Look, Report
 from palio.experiments.audience import Attributes
 from palio.experiments.domain import Experiment
+from palio.experiments.evaluating import Act
 from palio.registry.domain import Attestation, Version
 from palio.registry.signing.attestation import Verdict
 
@@ -129,6 +130,17 @@ class Wiring(Protocol):
 
     def serve(self, settings: Any, *, on_ready: Callable[[str], None]) -> None:
         """Serve until interrupted."""
+        ...
+
+    def evaluate(
+        self,
+        settings: Any,
+        *,
+        once: bool,
+        dry_run: bool,
+        on_look: Callable[[Sequence[Act], str | None], None],
+    ) -> None:
+        """Look at all experiments, once or until interrupted; tell what was seen, or who does."""
         ...
 
     def upgrade(self, store: str | None = None) -> str:

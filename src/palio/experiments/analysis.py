@@ -198,7 +198,8 @@ class Report:
     ``progress`` is the share of the planned sample that has a value of the goal; ``None``
     without a horizon. ``by_segment`` are the contrasts within each segment, ``unadjusted`` those
     without covariates, ``policy_version`` the weights in force, and ``chance_to_win`` how likely
-    the best challenger still wins by the horizon, where futility is asked for.
+    the best challenger still wins by the horizon if its effect is as good as its interval admits,
+    where futility is asked for.
     """
 
     experiment: str
@@ -249,7 +250,11 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one look at the goal showed, for the interval over time."""
+    """What one look at the goal showed, for the interval over time.
+
+    ``counts`` are the units of each variant, ``known`` those of them with a value of the goal,
+    ``weights`` those in force.
+    """
 
     experiment: str
     watermark: int
@@ -266,6 +271,8 @@ class Look:
     p_value: float
     decision: DecisionKind
     counts: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,11 +360,27 @@ class Statistics:
             },
         )
 
-    def _figures(self, experiment: Experiment, variant: Variant, metric: Metric) -> MetricFigures:
-        """Return a metric as observed, epochs together and nothing taken out."""
-        rows = [self.row(epoch, variant.key, metric.name) for epoch in self.epochs]
+    def observed(
+        self,
+        experiment: Experiment,
+        variant: str,
+        metric: Metric,
+        *,
+        epochs: Sequence[int] | None = None,
+    ) -> Moments:
+        """Return a metric as observed, nothing taken out.
+
+        Parameters
+        ----------
+        experiment, variant, metric
+            Of what.
+        epochs
+            Which are taken together; all if None.
+        """
+        chosen = self.epochs if epochs is None else epochs
+        rows = [self.row(epoch, variant, metric.name) for epoch in chosen]
         filled = [row for row in rows if row is not None and row.n]
-        if experiment.design.type is Type.PAIRED and variant.key != experiment.control.key:
+        if experiment.design.type is Type.PAIRED and variant != experiment.control.key:
             parts = [row.joint().value(1) for row in filled]  # the first is the difference
         else:
             parts = [
@@ -365,7 +388,10 @@ class Statistics:
                 for row in filled
                 for found in arm_moments(metric, [row], adjusted=False, settled=self.settled)
             ]
-        found = Moments.merged([Moments(0, 0.0, 0.0), *parts])
+        return Moments.merged([Moments(0, 0.0, 0.0), *parts])
+
+    def _figures(self, experiment: Experiment, variant: Variant, metric: Metric) -> MetricFigures:
+        found = self.observed(experiment, variant.key, metric)
         return MetricFigures(found.n, found.mean, math.sqrt(max(found.var, 0.0)))
 
 
@@ -389,4 +415,6 @@ def looks_of(experiment: Experiment, report: Report) -> Iterable[Look]:
             p_value=row.p_value,
             decision=report.decision.kind,
             counts={arm.variant: arm.units for arm in report.arms},
+            known={arm.variant: arm.metrics[row.metric].n for arm in report.arms},
+            weights=experiment.weights,
         )

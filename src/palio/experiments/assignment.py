@@ -125,6 +125,8 @@ class Assigner:
     ranges
         The same as ranges of places by what they are for: a unit takes part if its place on
         each line is in [low, high).
+    live
+        The variants that have a weight above 0.
     policy_version
         Which weights these are.
     sticky
@@ -149,11 +151,14 @@ class Assigner:
     paired: bool = False
     segments: tuple[Segment, ...] = ()
     ranges: Mapping[str, Range] = field(init=False, repr=False, compare=False)
+    live: frozenset[str] = field(init=False, repr=False, compare=False)
     _is_open: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ranges = _ranges(self.part, endpoint=self.endpoint, salt=self.split.salt)
+        live = frozenset(key for key, weight in self.split.variants if weight > 0)
         object.__setattr__(self, "ranges", ranges)
+        object.__setattr__(self, "live", live)
         object.__setattr__(self, "_is_open", not (ranges or self.part.audience))
 
     def assign(self, unit: str, attributes: Attributes | None = None) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from palio.experiments.analysis import (
@@ -32,6 +32,7 @@ from palio.stats import (
     Moments,
     ReportRow,
     adaptive_interval,
+    allocation_ratio,
     compare_paired,
     conclude,
     normal_posterior,
@@ -48,6 +49,8 @@ _SAMPLE_RATIO_ALPHA = 0.001
 _NEVER_DIFFERED = 100  # units per arm, all of one value, after which that is worth saying
 _LEAST_ALPHA = 0.001  # the smallest level that a comparison is made for
 _LEAST = 2  # units of a stratum's arm
+_MEANS = frozenset({Kind.MEAN, Kind.WIN_RATE})  # a number a unit, and its mean
+_PLANNED = 100_000  # units at which the sample ratio is sharpest, where no horizon says it
 
 
 def contrasts_of(
@@ -125,7 +128,9 @@ def arms_of(
         of = dict(zip(experiment.weights, found, strict=True))
         strata.append((of[keys[0]], of[keys[1]]))
     whole = [one for one in strata if min(one[0].n, one[1].n) >= _LEAST]
-    if len(whole) > 1:
+    if len(whole) == 1:
+        return whole[0]
+    if whole:
         both = post_stratify(whole)
         return both.control, both.treatment
     empty = Moments(0, 0.0, 0.0)
@@ -148,11 +153,13 @@ class _Asking:
         design = self.experiment.design
         if design.type is Type.PAIRED:
             row, control = self._paired(variant, metric, alpha)
-        elif design.policy.moves and metric.kind is Kind.MEAN and not self.segment:
+        elif design.policy.moves and metric.kind in _MEANS and not self.segment:
             row, control = self._adaptive(variant, metric, alpha)
         else:
             row, control = self._apart(variant, metric, alpha)
-        return _contrast(row, control, variant.key, role=role, metric=metric, alpha=alpha)
+        made = _contrast(row, control, variant.key, role=role, metric=metric, alpha=alpha)
+        naive = design.policy.moves and (metric.kind not in _MEANS or bool(self.segment))
+        return _described(made) if naive else made
 
     def _apart(self, variant: Variant, metric: Metric, alpha: float) -> tuple[ReportRow, Moments]:
         control, treated = arms_of(
@@ -203,6 +210,23 @@ class _Asking:
         if math.isfinite(found.lower) and found.se > 0:
             fixed = conclude(found.effect, found.se, alpha=alpha)
         return _row(metric, control, treated, found, fixed), control
+
+
+def _described(made: Contrast) -> Contrast:
+    """Return a contrast that says what was observed alone."""
+    return replace(
+        made,
+        lower=None,
+        upper=None,
+        relative_lower=None,
+        relative_upper=None,
+        p_value=1.0,
+        verdict=Verdict.UNCLEAR,
+        fixed=None,
+        chance_to_beat=None,
+        expected_loss=None,
+        note="as observed: where a policy moves weights, only means of all units have an interval",
+    )
 
 
 def _row(  # noqa: PLR0917 -- one row
@@ -275,9 +299,9 @@ def _better(metric: Metric) -> Literal["larger", "smaller"]:
 
 
 def _looking(experiment: Experiment, variant: Variant, alpha: float) -> Looking:
-    stopping, weights = experiment.design.stopping, experiment.weights
-    own = weights[variant.key]
-    both = weights[experiment.control.key] + own
+    # As designed, whatever the weights have become: what is planned must not move with the data.
+    stopping, own = experiment.design.stopping, variant.weight
+    both = experiment.control.weight + own
     return Looking(
         alpha=alpha,
         horizon=None if stopping.horizon is None else max(2, round(stopping.horizon * both)),
@@ -301,7 +325,12 @@ def _fixed(found: Estimate) -> FixedFigures:
 
 
 def sample_ratio_of(experiment: Experiment, statistics: Statistics) -> SampleRatio:
-    """Ask whether newly assigned units were split as designed, over all epochs at one budget."""
+    """Ask whether newly assigned units were split as designed, over all epochs at one budget.
+
+    Units of a bandit are held against the sum of their propensities.
+    """
+    if experiment.design.policy.moves:
+        return _allocation_ratio(experiment, statistics)
     epochs: defaultdict[int, dict[str, int]] = defaultdict(
         lambda: dict.fromkeys(experiment.weights, 0)
     )
@@ -313,6 +342,16 @@ def sample_ratio_of(experiment: Experiment, statistics: Statistics) -> SampleRat
         (counts, statistics.weights.get(epoch, experiment.weights))
         for epoch, counts in epochs.items()
     )
+    return SampleRatio(found.p_value, mismatch=found.p_value <= _SAMPLE_RATIO_ALPHA)
+
+
+def _allocation_ratio(experiment: Experiment, statistics: Statistics) -> SampleRatio:
+    counts, expected = dict.fromkeys(experiment.weights, 0), dict.fromkeys(experiment.weights, 0.0)
+    for row in statistics.counts:
+        counts[row.variant] += row.units
+        expected[row.variant] += row.expected
+    planned = max(100, experiment.design.stopping.horizon or _PLANNED)
+    found = allocation_ratio(counts, expected, n=sum(counts.values()), planned=planned)
     return SampleRatio(found.p_value, mismatch=found.p_value <= _SAMPLE_RATIO_ALPHA)
 
 

@@ -1,9 +1,15 @@
-"""The decision: one pure function of what was seen, in a fixed order of precedence."""
+"""The decision: one pure function of what was seen, in a fixed order of precedence.
+
+Who has lost enough, by a stop-loss or a limit, is sent home alone where weights may move: the
+decision to go on then names it, and whoever moves weights gives it nothing any more. Where weights
+stay as they are, and when nobody is left, it is a rollback. Of the control nothing of it is said
+but that it loses, too: to roll back to it would be no rescue.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from palio.experiments.analysis import (
@@ -11,7 +17,6 @@ from palio.experiments.analysis import (
     Crossing,
     Decision,
     DecisionKind,
-    LabelShare,
     MetricRole,
     Report,
     SampleRatio,
@@ -22,6 +27,9 @@ from palio.experiments.comparing import contrasts_of, sample_ratio_of, segment_c
 from palio.experiments.design import Type
 from palio.experiments.domain import Experiment
 from palio.experiments.label_share import label_share_of
+from palio.experiments.limits import Hit, hits_of, with_exact_harm
+from palio.experiments.risk import Criteria
+from palio.experiments.snapshot import Snapshot, place_of
 
 __all__ = ["SAMPLE_RATIO", "crossings_in", "decide", "report_of"]
 
@@ -60,26 +68,43 @@ def report_of(
     contrasts = tuple(
         replace(row, p_value=min(row.p_value, smallest.get(row.variant, 1.0)))
         if row.role is MetricRole.GOAL
-        else row
+        else with_exact_harm(experiment, statistics, row)
         for row in contrasts_of(experiment, statistics)
     )
-    ratio = sample_ratio_of(experiment, statistics)
-    seen = crossings_in(experiment, contrasts, ratio, now=now, watermark=statistics.watermark)
-    crossed = {_place(crossing): crossing for crossing in known}
-    fresh = [crossing for crossing in seen if _place(crossing) not in crossed]
-    crossed |= {_place(crossing): crossing for crossing in fresh}
-    labels = label_share_of(experiment, statistics)
-    look = _Look(experiment, statistics, contrasts, ratio, crossed, now, labels)
-    report = Report(
-        experiment=experiment.key,
-        at=now,
-        watermark=statistics.watermark,
-        progress=look.progress,
-        arms=tuple(statistics.arm(experiment, variant) for variant in experiment.design.variants),
+    ratio, hits = sample_ratio_of(experiment, statistics), hits_of(experiment, statistics)
+    crossed = {place_of(crossing): crossing for crossing in known}
+    seen = crossings_in(
+        experiment, contrasts, ratio, hits=hits, now=now, watermark=statistics.watermark
+    )
+    fresh = [crossing for crossing in seen if place_of(crossing) not in crossed]
+    crossed |= {place_of(crossing): crossing for crossing in fresh}
+    snapshot = Snapshot(
+        experiment=experiment,
+        statistics=statistics,
         contrasts=contrasts,
-        sample_ratio=ratio,
-        decision=decide(look),
-        label_share=labels,
+        ratio=ratio,
+        hits=hits,
+        crossed=crossed,
+        arms=tuple(statistics.arm(experiment, one) for one in experiment.design.variants),
+        now=now,
+        labels=label_share_of(experiment, statistics),
+    )
+    return _reported(snapshot), fresh
+
+
+def _reported(seen: Snapshot) -> Report:
+    """Decide, and put together what is told."""
+    experiment, statistics = seen.experiment, seen.statistics
+    return Report(
+        experiment=experiment.key,
+        at=seen.now,
+        watermark=statistics.watermark,
+        progress=seen.progress,
+        arms=seen.arms,
+        contrasts=seen.contrasts,
+        sample_ratio=seen.ratio,
+        decision=decide(seen),
+        label_share=seen.labels,
         by_segment=segment_contrasts_of(experiment, statistics),
         unadjusted=(
             contrasts_of(experiment, statistics, adjusted=False)
@@ -87,8 +112,8 @@ def report_of(
             else ()
         ),
         policy_version=experiment.policy_version,
+        chance_to_win=seen.chance_to_win,
     )
-    return report, fresh
 
 
 def crossings_in(
@@ -96,6 +121,7 @@ def crossings_in(
     contrasts: Iterable[Contrast],
     ratio: SampleRatio,
     *,
+    hits: Iterable[Hit] = (),
     now: datetime,
     watermark: int,
 ) -> list[Crossing]:
@@ -107,6 +133,7 @@ def crossings_in(
     ]
     if ratio.mismatch:
         reached.append((SAMPLE_RATIO, "", Verdict.WORSE))
+    reached += [(hit.limit, hit.variant, Verdict.WORSE) for hit in hits]
     return [
         Crossing(
             experiment=experiment.key,
@@ -120,158 +147,139 @@ def crossings_in(
     ]
 
 
-_Place = tuple[str, str, Verdict]
-
-
-def _place(crossing: Crossing) -> _Place:
-    return crossing.metric, crossing.variant, crossing.verdict
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Everything a decision depends on."""
-
-    experiment: Experiment
-    statistics: Statistics
-    contrasts: Sequence[Contrast]
-    ratio: SampleRatio
-    crossed: Mapping[_Place, Crossing]
-    now: datetime
-    labels: LabelShare | None
-
-    @property
-    def goal(self) -> str:
-        return self.experiment.design.metrics.goal_metric.name
-
-    @property
-    def age_s(self) -> float:
-        started = self.experiment.started_at
-        return 0.0 if started is None else (self.now - started).total_seconds()
-
-    @property
-    def sample(self) -> int:
-        """Units with a value of the goal in the smallest variant."""
-        return min(self._sizes())
-
-    @property
-    def progress(self) -> float | None:
-        horizon = self.experiment.design.stopping.horizon
-        return None if horizon is None else sum(self._sizes()) / horizon
-
-    def _sizes(self) -> list[int]:
-        return [
-            self.statistics.moments(key, self.goal).n
-            for key, weight in self.experiment.weights.items()
-            if weight > 0
-        ]
-
-    def variants(self, metric: str, verdict: Verdict) -> list[str]:
-        return [
-            variant.key
-            for variant in self.experiment.challengers
-            if (metric, variant.key, verdict) in self.crossed
-        ]
-
-
-def decide(look: _Look) -> Decision:
+def decide(seen: Snapshot) -> Decision:
     """Return the first decision that has a reason, in the order of the design."""
     for rule in (_rollback, _invalid, _ship, _inconclusive):
-        decision = rule(look)
+        decision = rule(seen)
         if decision is not None:
             return decision
-    return Decision(DecisionKind.KEEP_RUNNING, tuple(_waiting_for(look)))
+    leaving = [one for one in seen.stopped if seen.experiment.weights[one] > 0]
+    return Decision(
+        DecisionKind.KEEP_RUNNING,
+        tuple(_waiting_for(seen)),
+        leaving[0] if leaving else None,
+    )
 
 
-def _rollback(look: _Look) -> Decision | None:
-    if look.experiment.design.type is Type.AA:
+def _rollback(seen: Snapshot) -> Decision | None:
+    if seen.experiment.design.type is Type.AA:
         return None
     reasons = [
         f"guardrail {metric.name} is harmed in {variant}"
-        for metric in look.experiment.design.metrics.guardrail_metrics
-        for variant in look.variants(metric.name, Verdict.WORSE)
+        for metric in seen.experiment.design.metrics.guardrail_metrics
+        for variant in seen.variants(metric.name, Verdict.WORSE)
     ]
-    lost = look.variants(look.goal, Verdict.WORSE)
-    if len(lost) == len(look.experiment.challengers):
+    nobody_left = len(seen.lost) == len(seen.experiment.challengers)
+    if nobody_left:
         reasons += [
-            f"{variant} is worse than {look.experiment.control.key} on {look.goal}"
-            for variant in lost
+            f"{variant} is worse than {seen.control} on {seen.goal}"
+            for variant in seen.variants(seen.goal, Verdict.WORSE)
         ]
-    return Decision(DecisionKind.ROLLBACK, tuple(reasons)) if reasons else None
+    if nobody_left or not seen.experiment.design.weights_may_move:
+        reasons += [said for variant in seen.stopped for said in seen.limits_hit(variant)]
+    if not reasons:
+        return None
+    return Decision(DecisionKind.ROLLBACK, (*reasons, *_of_control(seen)))
 
 
-def _invalid(look: _Look) -> Decision | None:
+def _of_control(seen: Snapshot) -> list[str]:
+    """Return what is said of a control that loses: it decides nothing."""
+    return [
+        f"{said}; {key} is not what is tried, and rolling back would not end it"
+        for key in seen.experiment.weights
+        if key not in seen.stopped
+        for said in seen.limits_hit(key)
+    ]
+
+
+def _invalid(seen: Snapshot) -> Decision | None:
     reasons = []
-    if (SAMPLE_RATIO, "", Verdict.WORSE) in look.crossed:
+    if (SAMPLE_RATIO, "", Verdict.WORSE) in seen.crossed:
         reasons.append(
             "units are not split as designed (sample ratio mismatch, "
-            f"p = {look.ratio.p_value:.2g}); look for lost or repeated requests"
+            f"p = {seen.ratio.p_value:.2g}); look for lost or repeated requests"
         )
-    if crossovers := sum(row.crossovers for row in look.statistics.counts):
+    if crossovers := sum(row.crossovers for row in seen.statistics.counts):
         reasons.append(
             f"{crossovers} requests came from units that had been given another variant"
         )
-    if look.experiment.design.type is Type.AA:
+    if seen.experiment.design.type is Type.AA:
         reasons += [
-            f"{variant} differs from {look.experiment.control.key} on {look.goal}, "
-            "and both are one version"
+            f"{variant} differs from {seen.control} on {seen.goal}, and both are one version"
             for verdict in (Verdict.BETTER, Verdict.WORSE)
-            for variant in look.variants(look.goal, verdict)
+            for variant in seen.variants(seen.goal, verdict)
         ]
     return Decision(DecisionKind.INVALID, tuple(reasons)) if reasons else None
 
 
-def _ship(look: _Look) -> Decision | None:
-    stopping = look.experiment.design.stopping
-    if look.experiment.design.type is Type.AA:
+def _ship(seen: Snapshot) -> Decision | None:
+    if seen.experiment.design.type is Type.AA or seen.is_early or not seen.fit:
         return None
-    if look.sample < stopping.min_sample or look.age_s < stopping.min_duration_s:
+    if not (seen.stopping.early_stop or seen.at_horizon or seen.is_over_age):
         return None
-    lost = set(look.variants(look.goal, Verdict.WORSE))
-    won = [key for key in look.variants(look.goal, Verdict.BETTER) if key not in lost]
-    if not won:
-        return None
-    sign = look.experiment.design.metrics.goal_metric.direction.sign
-    rows = [row for row in look.contrasts if row.role is MetricRole.GOAL and row.variant in won]
-    best = max(rows, key=lambda row: sign * (row.effect or 0.0))
-    return Decision(DecisionKind.SHIP, tuple(_ship_reasons(look, best)), best.variant)
+    best = seen.fit[0]
+    return Decision(DecisionKind.SHIP, tuple(_ship_reasons(seen, best)), best.variant)
 
 
-def _ship_reasons(look: _Look, best: Contrast) -> list[str]:
-    control = look.experiment.control.key
+def _ship_reasons(seen: Snapshot, best: Contrast) -> list[str]:
     bounds = "" if best.lower is None else f", interval {best.lower:+.4g} to {best.upper:+.4g}"
-    shown = f"{best.variant} is better than {control} on {look.goal}"
-    first = look.crossed[look.goal, best.variant, Verdict.BETTER]
-    if first.watermark < look.statistics.watermark:
-        shown += f" since event {first.watermark} of {look.statistics.watermark}"
+    shown = f"{best.variant} is better than {seen.control} on {seen.goal}"
+    first = seen.crossed[seen.goal, best.variant, Verdict.BETTER]
+    if first.watermark < seen.statistics.watermark:
+        shown += f" since event {first.watermark} of {seen.statistics.watermark}"
     reasons = [f"{shown}: {best.effect:+.4g}{bounds}"]
-    if guardrails := look.experiment.design.metrics.guardrail_metrics:
+    if guardrails := seen.experiment.design.metrics.guardrail_metrics:
         reasons.append(f"no harm shown on {', '.join(metric.name for metric in guardrails)}")
-    reasons.append(f"{look.sample} units in the smallest variant, minimum reached")
-    if look.labels is not None and look.labels.differs:
-        reasons.append(f"warning: {look.labels.reason}")
+    reasons.append(f"{seen.sample} units in the smallest variant, minimum reached")
+    if seen.experiment.design.criteria != Criteria():
+        reasons.append("all criteria are fulfilled")
+    if seen.labels is not None and seen.labels.differs:
+        reasons.append(f"warning: {seen.labels.reason}")
     return reasons
 
 
-def _inconclusive(look: _Look) -> Decision | None:
-    stopping = look.experiment.design.stopping
+def _inconclusive(seen: Snapshot) -> Decision | None:
+    waits = bool(seen.fit) and seen.is_early
     reasons = []
-    if look.progress is not None and look.progress >= 1:
-        reasons.append(f"the horizon of {stopping.horizon} units is reached without a winner")
-    if stopping.max_duration_s is not None and look.age_s >= stopping.max_duration_s:
-        reasons.append(f"the maximum duration of {stopping.max_duration_s:g} s is reached")
-    return Decision(DecisionKind.INCONCLUSIVE, tuple(reasons)) if reasons else None
+    if seen.at_horizon and not waits:  # a winner that is too young is waited for
+        horizon = seen.stopping.horizon
+        reasons.append(f"the horizon of {horizon} units is reached without a winner")
+    if seen.is_over_age:
+        reasons.append(f"the maximum duration of {seen.stopping.max_duration_s:g} s is reached")
+    least, chance = seen.stopping.futility, seen.chance_to_win
+    if least is not None and chance is not None and chance < least:
+        reasons.append(
+            f"the chance to win on {seen.goal} by the horizon is {chance:.2g}, below {least:g}"
+        )
+    if not reasons:
+        return None
+    return Decision(DecisionKind.INCONCLUSIVE, (*reasons, *_unfit(seen), *_of_control(seen)))
 
 
-def _waiting_for(look: _Look) -> list[str]:
-    stopping = look.experiment.design.stopping
+def _unfit(seen: Snapshot) -> list[str]:
+    """Return what winners lack."""
+    return [f"{row.variant} has won, but {lack}" for row in seen.won for lack in seen.lacking(row)]
+
+
+def _waiting_for(seen: Snapshot) -> list[str]:
+    stopping = seen.stopping
     waits = []
-    if look.sample < stopping.min_sample:
+    if seen.sample < stopping.min_sample:
         waits.append(
-            f"{look.sample} of at least {stopping.min_sample} units with {look.goal} "
+            f"{seen.sample} of at least {stopping.min_sample} units with {seen.goal} "
             "in the smallest variant"
         )
-    if look.age_s < stopping.min_duration_s:
-        waits.append(f"{look.age_s:.0f} of at least {stopping.min_duration_s:g} s have passed")
-    if not look.variants(look.goal, Verdict.BETTER):
-        waits.append(f"no difference on {look.goal} is shown yet")
-    return waits
+    if seen.age_s < stopping.min_duration_s:
+        waits.append(f"{seen.age_s:.0f} of at least {stopping.min_duration_s:g} s have passed")
+    if not seen.variants(seen.goal, Verdict.BETTER):
+        waits.append(f"no difference on {seen.goal} is shown yet")
+    if seen.fit and not seen.is_early:
+        waits.append(f"{seen.fit[0].variant} has won, and early_stop is off: it waits for the end")
+    waits += _unfit(seen)
+    waits += [
+        f"{said}; give {variant} no weight any more"
+        for variant in seen.stopped
+        for said in seen.limits_hit(variant)
+        if seen.experiment.weights[variant] > 0
+    ]
+    return waits + _of_control(seen)

@@ -15,7 +15,7 @@ from palio.experiments.audience import Condition
 from palio.experiments.covariates import Covariate, Segment
 from palio.experiments.metric_forms import Kind
 from palio.experiments.metrics import LATER, Metric, Source, metric_named
-from palio.experiments.policy import Policy
+from palio.experiments.policy import Belief, Policy, one_of
 from palio.experiments.risk import Criteria, StopLoss
 from palio.registry.domain import check_name
 
@@ -123,8 +123,9 @@ class Stopping:
         Whether a winner is shipped as soon as it is known; otherwise at the horizon or the
         maximum duration, whichever comes first.
     futility
-        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once; needs a
-        horizon. It never ships anything, so the level holds.
+        Chance to win by the horizon, in (0, 0.5], below which it is inconclusive at once, even if
+        the effect were as good as its interval admits; needs a horizon. It never ships anything,
+        so the level holds.
     """
 
     alpha: float = 0.05
@@ -217,6 +218,7 @@ class ExperimentDraft:
 
     def __post_init__(self) -> None:
         check_name("experiment", self.key)
+        object.__setattr__(self, "type", one_of(Type, "type", self.type))
         self._check_part()
         self._check_variants()
         self._check_alpha()
@@ -307,13 +309,41 @@ class ExperimentDraft:
                 value=self.sticky,
             )
         goal = self.metrics.goal_metric
-        if goal.kind is not Kind.MEAN:
+        if goal.kind not in {Kind.MEAN, Kind.WIN_RATE}:
             raise InvalidInput(
                 f"the goal of a bandit is a mean a unit, and {goal.name} is a {goal.kind}; take "
-                "the outcome itself",
+                "the outcome itself, or its win_rate",
                 field="metrics",
                 value=goal.name,
             )
+        for metric in self.metrics.guardrail_metrics:
+            if metric.kind not in {Kind.MEAN, Kind.WIN_RATE}:
+                raise InvalidInput(
+                    f"the guardrail {metric.name} of a bandit is a {metric.kind}; only means can "
+                    "be judged where a policy moves weights; take a mean, or make it secondary",
+                    field="metrics",
+                    value=metric.name,
+                )
+        if self.policy.belief is Belief.BETA and not goal.is_share:
+            raise InvalidInput(
+                f"belief beta counts successes, and {goal.name} is no share; take the normal "
+                f"belief, limits of 0 and 1, or name how often it is above 0 as the goal: "
+                f"win_rate({goal.name})",
+                field="belief",
+                value=self.policy.belief,
+            )
+        self._check_first_weights()
+
+    def _check_first_weights(self) -> None:
+        low, high = self.policy.min_weight, self.policy.max_weight
+        for variant in self.variants:
+            if not low <= variant.weight <= high:
+                raise InvalidInput(
+                    f"variant {variant.key} starts with the weight {variant.weight:g}, outside of "
+                    f"the policy's bounds {low:g} to {high:g}; start within them",
+                    field="variants",
+                    value=variant.weight,
+                )
 
     def _check_measures(self) -> None:
         if not 0 <= self.label_delay_s <= _LONGEST_S:
@@ -333,6 +363,17 @@ class ExperimentDraft:
                 field="covariates",
             )
         self._check_stop_loss()
+        self._check_criteria()
+
+    def _check_criteria(self) -> None:
+        measured = {metric.name for metric in self.metrics.all}
+        if self.criteria.max_latency_ms is not None and "latency_ms" not in measured:
+            raise InvalidInput(
+                f"max_latency_ms is {self.criteria.max_latency_ms:g}, and this design does not "
+                "measure latency_ms; name it as a secondary metric or a guardrail",
+                field="max_latency_ms",
+                value=self.criteria.max_latency_ms,
+            )
 
     def _check_stop_loss(self) -> None:
         if self.stop_loss is None:

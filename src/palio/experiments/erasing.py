@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from palio.experiments.changes import Changes, Pile, UnitKey
 from palio.experiments.domain import Experiment
 from palio.experiments.events import LABEL, Exposure, LogEntry, Outcome, Prediction
-from palio.experiments.folding import Batch, in_force
+from palio.experiments.folding import Batch, has_crossed, in_force
+from palio.experiments.marks import ERASED, StoreMark
 from palio.experiments.measures import Measures
 from palio.experiments.metrics import overdue
 from palio.experiments.ports import EventLog, ExperimentUnit
@@ -80,7 +82,7 @@ class Traces:
         yield from self.outcomes
 
 
-def erase_within(unit: ExperimentUnit, traces: Traces) -> Erased:
+def erase_within(unit: ExperimentUnit, traces: Traces, now: datetime) -> Erased:
     """Erase units inside a unit of work that is open, and in which nobody else folds.
 
     Parameters
@@ -89,6 +91,8 @@ def erase_within(unit: ExperimentUnit, traces: Traces) -> Erased:
         The unit of work; every experiment's cursor is locked in it.
     traces
         What a reader has found of them; the rest is looked up here.
+    now
+        The present moment.
     """
     takings = [_Taking.of(unit, one, traces.units) for one in _started(unit)]
     while traces.read_on(unit.log):
@@ -104,6 +108,9 @@ def erase_within(unit: ExperimentUnit, traces: Traces) -> Erased:
         traces.known |= {name for _, name in taking.changes.gone}
     kept = _remove_assignments(unit, [one.experiment.key for one in takings], traces)
     unit.log.erase(list(traces.seqs()))
+    mark = unit.marks.get(ERASED, lock=True)
+    count = 1 if mark is None else int(mark.value) + 1
+    unit.marks.put_many([StoreMark(name=ERASED, value=str(count), at=now)])
     for taking in touched:
         _read_falls_anew(unit, taking)
     return Erased(
@@ -200,7 +207,7 @@ class _Taking:
         given = entry.event
         if isinstance(given, Exposure) and self._is_own(entry):
             row = self.changes.rows.get((given.epoch, given.unit))
-            crossed = row is not None and row.variant != given.variant
+            crossed = row is not None and has_crossed(row, given)
             self.changes.counts[given.epoch, given.variant].crossovers -= crossed
 
     def take_request(self, unit: ExperimentUnit, request: Sequence[LogEntry]) -> None:
@@ -225,7 +232,7 @@ class _Taking:
         counts.requests += sign
         counts.errors += sign * (prediction.error is not None)
         if changes.rows[key].variant != prediction.variant:
-            counts.crossovers += sign
+            counts.crossovers += sign * has_crossed(changes.rows[key], prediction)
             return
         known = self._known(request)
         counts.outcomes += sign * len(known)

@@ -26,7 +26,7 @@ from palio.experiments.metrics import Metric, outcome_values, overdue, reported_
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.statistics import Cursor, UnitValues
 
-__all__ = ["Batch", "in_force", "read_batch"]
+__all__ = ["Batch", "has_crossed", "in_force", "read_batch"]
 
 
 def read_batch(
@@ -120,6 +120,11 @@ class Batch:
     ripe: Sequence[LogEntry]
     changes: Changes
 
+    @property
+    def end(self) -> int:
+        """Where the log stands after the batch."""
+        return self.after.seq
+
     def reckon(self, unit: ExperimentUnit) -> None:
         """Find out what the batch changes."""
         self._load((entry.event.unit for entry in self.entries), unit)
@@ -169,7 +174,7 @@ class Batch:
         key, changes = (given.epoch, given.unit), self.changes
         row = changes.rows.get(key)
         if row is not None:
-            crossed = isinstance(given, Exposure) and row.variant != given.variant
+            crossed = isinstance(given, Exposure) and has_crossed(row, given)
             changes.counts[given.epoch, given.variant].crossovers += crossed
             return
         changes.rows[key] = UnitValues(
@@ -209,8 +214,9 @@ class Batch:
         counts = self.changes.counts[prediction.epoch, prediction.variant or ""]
         counts.requests += is_new
         counts.errors += is_new and prediction.error is not None
-        if self.changes.rows[key].variant != prediction.variant:
-            counts.crossovers += is_new
+        row = self.changes.rows[key]
+        if row.variant != prediction.variant:
+            counts.crossovers += is_new and has_crossed(row, prediction)
             return
         measures = self.changes.measures
         for cursor, sign in self._states(is_new=is_new):
@@ -255,13 +261,22 @@ class Batch:
             matured = row.first_seq <= cursor.matured
             self.changes.add(key, measures.of_unit(own, row, matured=matured), sign)
             self.changes.add(key, measures.of_history(known, row), sign)
-        own_entries = [entry for entry in entries if self.experiment.covers(entry.event.at)]
-        self._follow(row.variant, row.first_at, row.first_seq, own_entries)
+        self._follow(row.variant, row.first_at, row.first_seq, self._covered(entries))
+
+    def _covered(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+        """Return the outcomes, corrections among them, of what became known after the start."""
+        known = {one.outcome_id: one.at for one in in_force(_outcomes(entries, up_to=self.end))}
+        return [
+            entry
+            for entry in entries
+            if isinstance(entry.event, Outcome)
+            and self.experiment.covers(known[entry.event.outcome_id])
+        ]
 
     def _follow(
         self, variant: str, since: datetime | None, start: int, entries: Sequence[LogEntry]
     ) -> None:
-        """Note how a subject's values under a stop-loss moved, outcome by outcome."""
+        """Note how a subject's values under a stop-loss moved, larger better, by outcomes."""
         metric = self.changes.measures.followed
         if metric is None:
             return
@@ -269,7 +284,8 @@ class Batch:
         total = 0.0 if start > self.before.seq else self._total(metric, entries, since, None)
         for seq in sorted(one for one in fresh if one > self.before.seq and one >= start):
             now = self._total(metric, entries, since, seq)
-            self.changes.path.append((seq, variant, now - total))
+            if now != total:
+                self.changes.path.append((seq, variant, now - total))
             total = now
 
     def _total(
@@ -280,7 +296,8 @@ class Batch:
         up_to: int | None,
     ) -> float:
         seq = self.before.seq if up_to is None else up_to
-        return fsum(outcome_values(metric, in_force(_outcomes(entries, up_to=seq)), since=since))
+        known = in_force(_outcomes(entries, up_to=seq))
+        return metric.direction.sign * fsum(outcome_values(metric, known, since=since))
 
     def _add_reported(self, unit: ExperimentUnit) -> None:
         """Add what was reported for variants as a whole, apart from all units."""
@@ -295,6 +312,14 @@ class Batch:
                 place = (outcome.variant or "", outcome.name)
                 values = reported_values(self.changes.measures.metrics, outcome)
                 self.changes.reported[place].take(values, sign)
+
+
+def has_crossed(row: UnitValues, given: Prediction | Exposure) -> bool:
+    """Tell whether a unit is in two variants under the same weights.
+
+    Under later ones it was moved: the variant that it kept has lost its weight.
+    """
+    return row.variant != given.variant and row.policy_version == given.policy_version
 
 
 def _is_of_unit(entry: LogEntry) -> bool:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from palio.experiments.analysis import LabelShare, Statistics
+from palio.experiments.design import Type
 from palio.experiments.domain import Experiment
 from palio.experiments.metrics import Source
 from palio.stats import sample_ratio
@@ -20,20 +21,26 @@ def label_share_of(experiment: Experiment, statistics: Statistics) -> LabelShare
 
     Whoever has a value is one more draw of the split, whatever the share of those who have one,
     unless that share depends on the variant. The test is the one of the sample ratio, and has an
-    error budget of its own. It needs a goal that waits for outcomes.
+    error budget of its own. It needs a goal that waits for outcomes, and variants that have units
+    of their own, in a paired experiment a label is one of all variants; and weights that no policy
+    moves, for of whoever has a value nobody has summed up the chances.
     """
-    goal = experiment.design.metrics.goal_metric
-    if goal.source is Source.PREDICTION:
+    design = experiment.design
+    goal = design.metrics.goal_metric
+    if goal.source is Source.PREDICTION or design.type in {Type.PAIRED, Type.BANDIT}:
         return None
     epochs: defaultdict[int, dict[str, int]] = defaultdict(
         lambda: dict.fromkeys(experiment.weights, 0)
     )
     for row in statistics.sums:
-        if row.metric == goal.name:
+        if (row.metric, row.segment) == (goal.name, ""):
             epochs[row.epoch][row.variant] = row.n
     if not epochs:
         return None
-    found = sample_ratio((counts, experiment.weights) for counts in epochs.values())
+    found = sample_ratio(
+        (counts, statistics.weights.get(epoch, experiment.weights))
+        for epoch, counts in epochs.items()
+    )
     units = {
         key: sum(r.units for r in statistics.counts if r.variant == key)
         for key in experiment.weights

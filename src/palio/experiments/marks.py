@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["FORGOTTEN", "UNIT_KEY", "StoreMark"]
+__all__ = ["ERASED", "FORGOTTEN", "UNIT_KEY", "StoreMark"]
 
 UNIT_KEY = "unit_key"
 """The mark whose value tells by which key units are hashed."""
+ERASED = "erased"
+"""The mark whose value counts erasures, so that who remembers units can forget them."""
 FORGOTTEN = "forgotten"
 """The mark whose value is the place in the log up to which retention has removed events."""
 

@@ -19,7 +19,7 @@ from palio.experiments.metric_forms import Kind
 from palio.experiments.metrics import Metric, Source, outcome_values, request_values
 from palio.experiments.statistics import Numbers, UnitValues
 
-__all__ = ["Measures"]
+__all__ = ["Measures", "Part"]
 
 Part = tuple[str, Sequence[float]]
 _WITH_COVARIATES = frozenset({Kind.MEAN, Kind.WIN_RATE})

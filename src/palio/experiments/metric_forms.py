@@ -11,7 +11,7 @@ from palio.errors import InvalidInput
 
 __all__ = ["Form", "Kind", "form_of"]
 
-_CALL = re.compile(r"(p\d{1,2}(?:\.\d+)?|sharpe|win_rate)\(([^()/]+)\)")
+_CALL = re.compile(r"(p\d+(?:\.\d+)?|sharpe|win_rate)\(([^()/]+)\)")
 _RATIO = re.compile(r"([^()/]+)/([^()/]+)")
 
 
@@ -73,7 +73,7 @@ def form_of(name: str) -> Form:
     call, of = found[1], found[2]
     if call in {Kind.SHARPE, Kind.WIN_RATE}:
         return Form(Kind(call), (of,))
-    q = float(call[1:]) / 100
+    q = round(float(call[1:]) / 100, 12)
     if not 0.01 <= q <= 0.999:  # noqa: PLR2004
         raise InvalidInput(f"{name} must be between p1 and p99.9", field="metric", value=name)
     return Form(Kind.QUANTILE, (of,), q)

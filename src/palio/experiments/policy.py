@@ -6,14 +6,18 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import TypeVar
 
 from palio import bandits
 from palio.errors import InvalidInput
 from palio.registry.domain import check_name
 
-__all__ = ["Belief", "Policy", "PolicyKind"]
+__all__ = ["Belief", "Policy", "PolicyKind", "one_of"]
+
+E = TypeVar("E", bound=enum.StrEnum)
 
 _MOST_PULLS = 10**9
+_LEAST_WEIGHT = 1e-6  # a propensity below was never drawn, and inference could not divide by it
 
 
 class PolicyKind(enum.StrEnum):
@@ -30,7 +34,7 @@ class Belief(enum.StrEnum):
     """How rewards are taken."""
 
     NORMAL = "normal"  # real numbers, mean and variance unknown
-    BETA = "beta"  # successes and failures; of real rewards, whether they are above 0
+    BETA = "beta"  # successes and failures: the goal is a share, as win_rate(return) is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,12 @@ class Policy:
     kind
         Which policy.
     belief
-        How Thompson sampling takes rewards. ``beta`` maximises how often an arm wins, which for
-        real rewards is another goal than what it earns.
+        How Thompson sampling takes rewards. ``beta`` counts successes, so the goal must be a
+        share: binary, within limits of 0 and 1, or named as ``win_rate(return)``, which says that
+        how often an arm wins is wanted, and that is another goal than what it earns.
     min_weight, max_weight
-        Bounds of the weight of an arm that is not retired. The default floor keeps propensities
-        where inference needs them.
+        Bounds of the weight of an arm that is not retired, also of the weights it starts with. The
+        default floor keeps propensities where inference needs them; 0 is taken for a millionth.
     forced_pulls
         Known rewards of every arm before the policy is asked.
     epsilon, halves_at
@@ -55,14 +60,14 @@ class Policy:
     discount
         Share of what is known that a refresh keeps, in (0, 1]; below 1 for rewards that drift.
     refresh_rewards, refresh_s
-        Weights are published anew after so many new rewards, or after so many seconds if there
-        is any.
+        Weights are published anew after so many new rewards, or after so many seconds if
+        anything has become known.
     warm_start, warm_share
-        Another experiment on the same metric whose evidence on variants of the same versions is
-        taken over, and what a reward there is worth here, in (0, 1].
+        Another experiment with the same model and goal, whose evidence on variants of the same
+        versions is taken over at the start, and what a reward there is worth here, in (0, 1].
     eliminate
-        Whether an arm that is shown to be worse than another gets nothing any more. Never the
-        control.
+        Whether an arm that is shown to be worse than another gets nothing any more, never the
+        control. It takes all rewards alike, and means that do not drift.
     """
 
     kind: PolicyKind = PolicyKind.FIXED
@@ -80,6 +85,8 @@ class Policy:
     eliminate: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", one_of(PolicyKind, "kind", self.kind))
+        object.__setattr__(self, "belief", one_of(Belief, "belief", self.belief))
         for name in ("min_weight", "max_weight"):
             _within(name, getattr(self, name), 0.0, 1.0)
         for name in ("epsilon", "discount", "warm_share"):
@@ -100,7 +107,9 @@ class Policy:
     @property
     def bounds(self) -> bandits.Bounds:
         """Floor, ceiling and forced pulls."""
-        return bandits.Bounds(self.min_weight, self.max_weight, self.forced_pulls)
+        return bandits.Bounds(
+            max(self.min_weight, _LEAST_WEIGHT), self.max_weight, self.forced_pulls
+        )
 
     def check(self, arms: int) -> None:
         """Raise ``InvalidInput`` unless so many arms can keep its bounds."""
@@ -113,22 +122,21 @@ class Policy:
                 value=self.min_weight,
             ) from infeasible
 
-    def chooser(self, *, prior_scale: float, limits: tuple[float, float] | None) -> bandits.Policy:
+    def chooser(
+        self, *, prior: bandits.NormalBelief, limits: tuple[float, float] | None
+    ) -> bandits.Policy:
         """Return the policy as a function of evidence.
 
         Parameters
         ----------
-        prior_scale
-            Prior scale of a normal belief in squared units of the reward, > 0.
+        prior
+            The normal belief, where that is how rewards are taken.
         limits
             Lowest and highest reward there can be, as rewards larger is better; None if
             undeclared.
         """
-        belief: bandits.NormalBelief | bandits.BetaBelief = (
-            bandits.BetaBelief()
-            if self.belief is Belief.BETA
-            else bandits.NormalBelief(b0=prior_scale)
-        )
+        beta = self.belief is Belief.BETA
+        belief: bandits.NormalBelief | bandits.BetaBelief = bandits.BetaBelief() if beta else prior
         made: Mapping[PolicyKind, bandits.Policy] = {
             PolicyKind.EPSILON_GREEDY: bandits.EpsilonGreedy(self.epsilon, self.halves_at),
             PolicyKind.UCB: bandits.Ucb(limits),
@@ -136,6 +144,22 @@ class Policy:
             PolicyKind.TOP_TWO_THOMPSON: bandits.TopTwoThompson(belief),
         }
         return made[self.kind]
+
+
+def one_of(kind: type[E], name: str, value: str) -> E:
+    """Return the member that a word names; people write the word.
+
+    Raises
+    ------
+    InvalidInput
+        If it names none.
+    """
+    try:
+        return kind(value)
+    except ValueError as unknown:
+        raise InvalidInput(
+            f"{name} must be one of {', '.join(kind)}, got {value!r}", field=name, value=value
+        ) from unknown
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -18,7 +18,7 @@ from palio.experiments.ports import EventLog, ExperimentUnit
 from palio.experiments.statistics import Cursor
 from palio.ports import Store
 
-__all__ = ["Forgotten", "forget_old", "forgotten_up_to", "is_incomplete"]
+__all__ = ["Forgotten", "forget_daily", "forget_old", "forgotten_up_to", "is_incomplete"]
 
 _PAGE = 1_000  # entries read, and removed in one unit of work
 
@@ -82,6 +82,17 @@ def forget_old(store: Store[ExperimentUnit], *, now: datetime, days: int, actor:
             unit.log.erase([entry.seq for entry in _old(unit.log, page, bounds.before, cut)])
         seq = page[-1].seq if page else cut
     return told
+
+
+def forget_daily(
+    store: Store[ExperimentUnit], *, now: datetime, days: int, actor: str
+) -> Forgotten | None:
+    """Do so unless something was forgotten within the last day; for who asks all the time."""
+    with store.read() as unit:
+        mark = unit.marks.get(FORGOTTEN)
+    if mark is not None and now - mark.at < timedelta(days=1):
+        return None
+    return forget_old(store, now=now, days=days, actor=actor)
 
 
 def forgotten_up_to(unit: ExperimentUnit) -> int:

@@ -23,7 +23,8 @@ class StopLoss:
         at any look.
     max_drawdown
         How far the sum of a variant's values, in the order in which they became known, may fall
-        below its highest point; a plain limit, no statistics. Above 0.
+        below its highest point, or where lower is better rise above its lowest; a plain limit, no
+        statistics. Above 0.
     alpha
         Probability of ever stopping a variant whose mean is at the threshold, in [0.001, 0.2].
     """
@@ -49,7 +50,7 @@ class StopLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
-    """What a winner must fulfil to be shipped; a limit that is shown to be broken rolls back.
+    """What a winner must fulfil to be shipped, as observed.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ class Criteria:
         Share of its requests that failed, in [0, 1]. Once the share is shown to be larger, at
         any look and without a minimum sample, the decision is to roll back.
     max_latency_ms
-        Its mean latency.
+        Its mean latency, of the units' means; needs ``latency_ms`` among the design's metrics.
     min_improvement
-        Relative improvement of the goal against the control, as observed, >= 0.
+        Relative improvement of the goal against the control, >= 0.
     """
 
     min_requests: int = 0
@@ -78,6 +79,39 @@ class Criteria:
             raise _refused("max_latency_ms", self.max_latency_ms, "must be above 0")
         if not 0 <= self.min_improvement < float("inf"):
             raise _refused("min_improvement", self.min_improvement, "must be 0 or more")
+
+    def lacking(
+        self, *, requests: int, errors: int, latency_ms: float | None, improvement: float | None
+    ) -> list[str]:
+        """Return what a winner lacks, in words; nothing where all is fulfilled.
+
+        Parameters
+        ----------
+        requests, errors
+            Its requests, and how many of them failed.
+        latency_ms
+            Its mean latency; None where it is not known.
+        improvement
+            Of the goal, relative to the control and larger better; None where the control's mean
+            is 0.
+        """
+        found = []
+        if requests < self.min_requests:
+            found.append(f"it has {requests} of at least {self.min_requests} requests")
+        rate = errors / requests if requests else None
+        asked = (
+            ("error rate", rate, self.max_error_rate),
+            ("mean latency in ms", latency_ms, self.max_latency_ms),
+        )
+        for name, value, most in asked:
+            if most is not None and (value is None or value > most):
+                shown = "not known" if value is None else f"{value:.4g}"
+                found.append(f"its {name} is {shown}, and at most {most:g} is borne")
+        least = self.min_improvement
+        if least > 0 and (improvement is None or improvement < least):
+            shown = "not known" if improvement is None else f"{improvement:.2%}"
+            found.append(f"its improvement is {shown}, and at least {least:.2%} is asked for")
+        return found
 
 
 def _refused(name: str, value: float, why: str) -> InvalidInput:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from palio.errors import Conflict, InvalidInput, NotFound, TooLarge
@@ -13,6 +13,7 @@ from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, check_id
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.sticky import Drawn, StickyAssignment, StickyUnit, keep, look_up
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
 
@@ -31,7 +32,8 @@ def check_together(unit: ExperimentUnit, experiment: Experiment) -> None:
     """Raise ``Conflict`` unless an experiment may run beside those that run on its endpoint.
 
     They need slots of one namespace that do not overlap, so that no unit is in two of them, and
-    the same holdout, so that neither changes who is in the other.
+    the same holdout, so that neither changes who is in the other. For both, what is randomised
+    must be the same: a request's id says nothing about the slot of its user.
     """
     for running in running_on(unit, experiment.endpoint):
         if (why := _obstacle(experiment, running)) is not None:
@@ -51,6 +53,11 @@ def _obstacle(one: Experiment, running: Experiment) -> str | None:
             f" with the slots {its.start} to {its.stop} of {its.name}, {one.key} asks for "
             f"{mine.start} to {mine.stop} of {mine.name}; take slots of {its.name} that are free"
         )
+    if one.design.by_request != running.design.by_request:
+        return (
+            f" by {running.design.unit}, {one.key} asks for {one.design.unit}; run one after the "
+            "other, or randomise the same in both"
+        )
     if one.design.holdout != running.design.holdout:
         return (
             f" with a holdout of {running.design.holdout:g}, {one.key} asks for "
@@ -67,9 +74,53 @@ class Giving:
     model: str
     otherwise: str | None
     experiments: Sequence[Assigner]
+    pseudonyms: Pseudonyms = AS_SENT
 
-    def assign(self, unit: str, attributes: Attributes) -> Assignment:
-        """Give one unit its variant, or what everybody else gets."""
+    def assign(
+        self,
+        unit: StickyUnit,
+        units: Sequence[tuple[str, Attributes]],
+        at: datetime,
+        *,
+        record: bool,
+    ) -> Sequence[Assignment]:
+        """Give units their variants, or what everybody else gets.
+
+        Parameters
+        ----------
+        unit
+            An open unit of work.
+        units
+            Ids with what is known of them. Where requests are randomised these are ids of
+            requests.
+        at
+            Now.
+        record
+            Whether units of sticky experiments keep from now on what they are given; what they
+            keep already they are given in any case.
+        """
+        assignments = [self._by_split(one, attributes) for one, attributes in units]
+        drawn = [self._drawn(one, at) for one in assignments]
+        asked = {one.key: one for one in drawn if one is not None}
+        if not asked:
+            return assignments
+        kept = look_up(unit, list(asked.values()))
+        if record:
+            kept |= keep(unit, [one for key, one in asked.items() if key not in kept])
+        return [
+            _keeping(one, its, kept[its.key]) if its and its.key in kept else one
+            for one, its in zip(assignments, drawn, strict=True)
+        ]
+
+    def _drawn(self, one: Assignment, at: datetime) -> Drawn | None:
+        """Return what the split gives a unit that may keep another variant."""
+        for assigner in self.experiments:
+            if assigner.sticky and assigner.experiment == one.experiment and one.variant:
+                return Drawn.by(assigner, self.pseudonyms.of(one.unit), one.variant, at)
+        return None
+
+    def _by_split(self, unit: str, attributes: Attributes) -> Assignment:
+        """Return what the split gives a unit."""
         for one in self.experiments:
             variant = one.assign(unit, attributes)
             if variant is not None:
@@ -80,16 +131,16 @@ class Giving:
                     experiment=one.experiment,
                     epoch=one.epoch,
                     propensity=one.split.propensity(variant),
+                    policy_version=one.policy_version,
+                    segments=one.segments_of(attributes),
                 )
         return Assignment(unit=unit, version=self.otherwise)
 
-    def exposures(
-        self, assignments: Sequence[Assignment], at: datetime, pseudonyms: Pseudonyms = AS_SENT
-    ) -> list[Exposure]:
+    def exposures(self, assignments: Sequence[Assignment], at: datetime) -> list[Exposure]:
         """Return what is logged: the units that take part."""
         return [
             Exposure(
-                unit=pseudonyms.of(one.unit),
+                unit=self.pseudonyms.of(one.unit),
                 at=at,
                 endpoint=self.endpoint,
                 model=self.model,
@@ -98,13 +149,27 @@ class Giving:
                 variant=one.variant or "",
                 epoch=one.epoch,
                 propensity=one.propensity,
+                policy_version=one.policy_version,
+                segments=one.segments,
             )
             for one in assignments
             if one.experiment is not None
         ]
 
 
-def giving(unit: ExperimentUnit, name: str) -> Giving:
+def _keeping(one: Assignment, drawn: Drawn, kept: StickyAssignment) -> Assignment:
+    """Return the variant that a unit keeps, with the chance it had when it was given it."""
+    return replace(
+        one,
+        version=drawn.assigner.versions[kept.variant],
+        variant=kept.variant,
+        epoch=kept.epoch,
+        propensity=kept.propensity,
+        policy_version=kept.policy_version,
+    )
+
+
+def giving(unit: ExperimentUnit, name: str, pseudonyms: Pseudonyms = AS_SENT) -> Giving:
     """Return what an endpoint gives units or, where none has that name, an experiment.
 
     An operator's override comes first, as it does for predictions.
@@ -128,6 +193,7 @@ def giving(unit: ExperimentUnit, name: str) -> Giving:
         model=model,
         otherwise=override or aliases.target(unit, model, CHAMPION),
         experiments=[one.assigner() for one in running if wanted in (None, one.key)],
+        pseudonyms=pseudonyms,
     )
 
 

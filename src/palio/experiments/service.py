@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,10 @@ from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.experiments.analysis import (
-    DecisionKind,
+    Contrast,
     Look,
     Record,
     Report,
-    Statistics,
     looks_of,
 )
 from palio.experiments.assignment import Assignment
@@ -22,14 +21,25 @@ from palio.experiments.audience import Attributes
 from palio.experiments.decision import report_of
 from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
+from palio.experiments.exploring import explore_within
+from palio.experiments.finding import find_experiment as _find
+from palio.experiments.finding import model_of as _model_of
+from palio.experiments.finding import statistics_of as _statistics
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
-from palio.experiments.publishing import first_weights, weights_by_epoch
+from palio.experiments.published import Published
+from palio.experiments.publishing import (
+    first_weights,
+    latest_weights,
+    reweight_within,
+)
 from palio.experiments.rebuilding import clear_folded
+from palio.experiments.refreshing import check_refreshable, is_due, refresh_within
 from palio.experiments.retaining import forgotten_up_to, is_incomplete
+from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
-from palio.experiments.shipping import chosen_variant
+from palio.experiments.shipping import chosen_variant, has_won, shipment
 from palio.experiments.starting import check_shippable, check_versions
 from palio.experiments.statistics import Cursor
 from palio.experiments.verification import Verification, verify_within
@@ -99,6 +109,7 @@ class Experiments:
     @requires(Role.OPERATOR)
     def start(self, key: str) -> Experiment:
         """Freeze the design and let its split route the endpoint's traffic."""
+        self._fold_before(key)
         with self.store.write() as unit:
             experiment = _find(unit, key)
             _model_of(unit, experiment.endpoint, lock=True)
@@ -122,7 +133,7 @@ class Experiments:
             unit.experiments.put_many([started])
             head = max(unit.log.head(), forgotten_up_to(unit))
             unit.cursors.put_many([Cursor(key, head, head, head)])
-            unit.published.put_many([first_weights(started, head)])
+            unit.published.put_many([first_weights(unit, started, head)])
             self._audit_state(unit, experiment, started)
         return started
 
@@ -135,9 +146,9 @@ class Experiments:
         name
             An endpoint, or the key of an experiment where no endpoint has that name.
         unit
-            Id of what is randomised.
+            Id of what is randomised; where requests are, the id of this one.
         attributes
-            What is known of it, for the experiment's audience.
+            What is known of it, for the experiment's audience and segments.
 
         Returns
         -------
@@ -172,7 +183,8 @@ class Experiments:
         attributes
             One mapping for each unit, if any.
         record
-            Whether the units were really given their variants, and are units of the experiment.
+            Whether the units were really given their variants, and are units of the experiment;
+            in a sticky one they keep them.
         """
         return self._assign(name, units, attributes, record=record)
 
@@ -186,10 +198,10 @@ class Experiments:
     ) -> Sequence[Assignment]:
         checked = checked_units(units, attributes)
         with self.store.write() if record else self.store.read() as unit:
-            given = giving(unit, name)
-            assignments = [given.assign(one, said) for one, said in checked]
+            given, now = giving(unit, name, self.pseudonyms), self.clock()
+            assignments = given.assign(unit, checked, now, record=record)
             if record:
-                unit.log.append(given.exposures(assignments, self.clock(), self.pseudonyms))
+                unit.log.append(given.exposures(assignments, now))
         return assignments
 
     @requires(Role.OPERATOR)
@@ -231,6 +243,47 @@ class Experiments:
     def complete(self, key: str, reason: str = "") -> Experiment:
         """End it with the decision it has now; production stays as it is."""
         return self._end(key, State.COMPLETED, reason)
+
+    @requires(Role.OPERATOR)
+    def reweight(self, key: str, weights: Mapping[str, float], reason: str) -> Experiment:
+        """Change the weights by hand, where units do not move with them; another epoch begins.
+
+        Parameters
+        ----------
+        key
+            An experiment that runs or is paused, and is no bandit.
+        weights
+            By variant, all of them, summing to 1.
+        reason
+            Why, for the audit log.
+        """
+        with self.store.write() as unit:
+            change = self._change("experiment.reweight", key, reason=reason)
+            return reweight_within(unit, _find(unit, key, lock=True), weights, change)
+
+    @requires(Role.OPERATOR)
+    def refresh(self, key: str) -> Published:
+        """Fold the log, publish a running bandit's next weights if due; return those in force.
+
+        Any number of processes may ask. The published row is the record: nothing is audited but an
+        arm that is retired.
+        """
+        with self.store.read() as unit:
+            check_refreshable(_find(unit, key))
+        self._fold(key)
+        with self.store.read() as unit:
+            due = is_due(unit, _find(unit, key), self.clock())
+        if due:
+            with self.store.write() as unit:
+                refresh_within(unit, _find(unit, key), self.clock())
+        return self.weights(key, limit=1)[0]
+
+    @requires(Role.VIEWER)
+    def weights(self, key: str, limit: int = 20) -> Sequence[Published]:
+        """Return the last versions of the weights, oldest first; none of a draft."""
+        with self.store.read() as unit:
+            _find(unit, key)
+            return latest_weights(unit, key, limit)
 
     def _end(self, key: str, state: State, reason: str) -> Experiment:
         self._fold(key)
@@ -282,7 +335,6 @@ class Experiments:
             experiment.check(State.COMPLETED)
             report = self._record(unit, experiment)
             chosen = chosen_variant(experiment, report, variant, force=force)
-            won = (DecisionKind.SHIP, chosen) == (report.decision.kind, report.decision.variant)
             name = experiment.variant(chosen).version
             winner = find_version(unit, f"{experiment.model}:{name}")
             shipped, promotion = promote_within(
@@ -291,7 +343,7 @@ class Experiments:
                 self._change("version.promote", winner.reference, reason=f"experiment {key}"),
                 vouching=self.vouching,
                 expected=experiment.champion or "",
-                passed=won,
+                passed=has_won(report, chosen),
             )
             ended = replace(
                 experiment,
@@ -302,25 +354,39 @@ class Experiments:
             )
             unit.experiments.put_many([ended])
             unit.audit.append(promotion)
-            unit.audit.append(
-                self._change(
-                    "experiment.ship",
-                    key,
-                    before={"state": experiment.state, "champion": experiment.champion},
-                    after={
-                        "state": ended.state,
-                        "champion": shipped.version,
-                        "winner": ended.winner,
-                        "forced": not won,
-                        "decision": report.decision.kind,
-                        "reasons": report.decision.reasons,
-                        "analysis": report.digest,
-                        "watermark": report.watermark,
-                    },
-                    reason=reason,
-                )
-            )
+            change = self._change("experiment.ship", key, reason=reason)
+            unit.audit.append(shipment(change, experiment, ended, report, shipped.version))
         return ended
+
+    @requires(Role.OPERATOR)
+    def rollback(self, key: str, reason: str = "") -> Experiment:
+        """End it with its control, or take back what it has shipped.
+
+        Before its end: it is completed, the champion serves everybody at once and production does
+        not move. After it was shipped: production goes one step back.
+
+        Parameters
+        ----------
+        key
+            The experiment.
+        reason
+            Why, for the audit log; needed unless the evidence says so.
+
+        Raises
+        ------
+        Conflict
+            If it has ended without shipping, or production has moved on since.
+        InvalidInput
+            If the reason is missing.
+        """
+        self._fold(key)
+        with self.store.write() as unit:
+            experiment = _find(unit, key, lock=True)
+            change = self._change("experiment.rollback", key, reason=reason)
+            if experiment.ended_at is not None:
+                return take_back(unit, experiment, change, self.vouching)
+            experiment.check(State.COMPLETED)
+            return give_up(unit, experiment, self._record(unit, experiment), change)
 
     @requires(Role.VIEWER)
     def analyze(self, key: str) -> Report:
@@ -359,6 +425,25 @@ class Experiments:
         return record
 
     @requires(Role.VIEWER)
+    def explore(self, key: str, metrics: Sequence[str]) -> Sequence[Contrast]:
+        """Compare on metrics that the design does not name, from the events; decides nothing.
+
+        Parameters
+        ----------
+        key
+            An experiment that has been started.
+        metrics
+            As a design names them: ``stars:higher``, ``p95(latency_ms):lower``.
+        """
+        if not metrics:
+            raise InvalidInput(
+                "metrics is empty; name one at least, as in stars:higher", field="metrics"
+            )
+        self._fold(key)
+        with self.store.read() as unit:
+            return list(explore_within(unit, _find(unit, key), metrics))
+
+    @requires(Role.VIEWER)
     def verify(self, key: str) -> Verification:
         """Fold the log, then recompute everything from its events and compare."""
         self._fold(key)
@@ -384,6 +469,14 @@ class Experiments:
             unit.audit.append(clear_folded(unit, _find(unit, key, lock=True), change))
         return self.verify(key)
 
+    def _fold_before(self, key: str) -> None:
+        """Fold what an experiment starts warm from."""
+        with self.store.read() as unit:
+            other = _find(unit, key).design.policy.warm_start
+            known = other is not None and unit.experiments.get(other) is not None
+        if other is not None and known:
+            self._fold(other)
+
     def _fold(self, key: str) -> None:
         """Fold up to where the log stood when this was asked."""
         with self.store.read() as unit:
@@ -392,6 +485,7 @@ class Experiments:
                 return
         while True:
             with self.store.read() as unit:
+                experiment = _find(unit, key)  # another epoch may have begun
                 batch = read_batch(unit, experiment, limit=_BATCH, now=self.clock())
             if batch is None or (batch.entries and batch.before.seq >= head):
                 return
@@ -457,40 +551,3 @@ def _moved(change: Change, before: Experiment, after: Experiment) -> Change:
     if after.frozen != before.frozen:
         now |= {"champion": after.champion, "frozen": after.frozen}
     return replace(change, before={"state": before.state}, after=now)
-
-
-def _find(unit: ExperimentUnit, key: str, *, lock: bool = False) -> Experiment:
-    experiment = unit.experiments.get(key, lock=lock)
-    if experiment is None:
-        raise NotFound(
-            f"no experiment has the key {key!r}; `palio experiments list` shows them",
-            kind="experiment",
-            name=key,
-        )
-    return experiment
-
-
-def _model_of(unit: ExperimentUnit, endpoint: str, *, lock: bool = False) -> str:
-    model = unit.model_of(endpoint, lock=lock)
-    if model is None:
-        raise NotFound(
-            f"no endpoint is named {endpoint!r}; `palio endpoints create {endpoint} --model …` "
-            "makes it",
-            kind="endpoint",
-            name=endpoint,
-        )
-    return model
-
-
-def _statistics(unit: ExperimentUnit, experiment: Experiment) -> Statistics:
-    key = experiment.key
-    cursor = unit.cursors.get(key)
-    return Statistics(
-        0 if cursor is None else cursor.seq,
-        unit.metric_sums.find(experiment=key),
-        unit.variant_counts.find(experiment=key),
-        unit.reported_sums.find(experiment=key),
-        unit.contrast_sums.find(experiment=key),
-        unit.falls.find(experiment=key),
-        weights_by_epoch(unit, experiment),
-    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from palio.access.audit import Change
 from palio.errors import Conflict, InvalidInput
 from palio.experiments.analysis import DecisionKind, Report
 from palio.experiments.domain import Experiment
 
-__all__ = ["chosen_variant"]
+__all__ = ["chosen_variant", "has_won", "shipment"]
 
 
 def chosen_variant(
@@ -40,6 +43,32 @@ def chosen_variant(
             winner=decision.variant,
         )
     return decision.variant
+
+
+def has_won(report: Report, variant: str) -> bool:
+    """Tell whether the evidence says to ship a variant, so that nothing is forced."""
+    decision = report.decision
+    return (DecisionKind.SHIP, variant) == (decision.kind, decision.variant)
+
+
+def shipment(  # noqa: PLR0917 -- one entry
+    change: Change, before: Experiment, after: Experiment, report: Report, champion: str
+) -> Change:
+    """Return what the audit log keeps of a shipment."""
+    return replace(
+        change,
+        before={"state": before.state, "champion": before.champion},
+        after={
+            "state": after.state,
+            "champion": champion,
+            "winner": after.winner,
+            "forced": not has_won(report, after.winner or ""),
+            "decision": report.decision.kind,
+            "reasons": report.decision.reasons,
+            "analysis": report.digest,
+            "watermark": report.watermark,
+        },
+    )
 
 
 def _forced(experiment: Experiment, variant: str | None) -> str:

@@ -250,7 +250,10 @@ class ContrastSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Falls:
-    """How a variant's values add up over time: the fields of `palio.bandits.Drawdown`."""
+    """How a variant's values add up over time: the fields of `palio.bandits.Drawdown`.
+
+    Where lower is better the values are taken with the other sign.
+    """
 
     experiment: str
     variant: str

@@ -58,7 +58,7 @@ class Units:
             while traces.read_on(unit.log):
                 pass
         with self.store.write() as unit:
-            erased = erase_within(unit, traces)
+            erased = erase_within(unit, traces, self.clock())
             unit.audit.append(self._change(named, erased, reason))
         return erased
 

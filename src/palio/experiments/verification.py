@@ -26,7 +26,14 @@ from palio.experiments.retaining import is_incomplete
 from palio.experiments.statistics import ACCURACY, Cursor, MetricSums, Numbers, UnitValues
 from palio.stats import JointMoments, LogHistogram
 
-__all__ = ["TOLERANCE", "Verification", "recompute", "verify_within"]
+__all__ = [
+    "TOLERANCE",
+    "Verification",
+    "entries_up_to",
+    "recompute",
+    "units_of",
+    "verify_within",
+]
 
 TOLERANCE = 1e-9  # relative, of means and variances
 _ROUNDING = 1e-12  # of the largest numbers that sums are made of
@@ -59,7 +66,7 @@ def verify_within(unit: ExperimentUnit, experiment: Experiment) -> Verification:
     cursor = unit.cursors.get(key) or Cursor(key, 0)
     if is_incomplete(unit, experiment):
         return Verification(cursor.seq, 0, (), _GONE.format(key=key))
-    events = _Events.of(_entries(unit, cursor.seq), experiment)
+    events = _Events.of(entries_up_to(unit, cursor.seq), experiment)
     rows = events.rows(experiment, cursor.matured)
     numbers = _numbers(experiment, rows)
     compared = _compare_sums(unit, experiment, numbers)
@@ -84,11 +91,18 @@ def recompute(
     matured
         Up to which place in the log outcomes count; everywhere if None.
     """
-    rows = _Events.of(entries, experiment).rows(experiment, matured)
+    rows = units_of(entries, experiment, matured=matured)
     return {
         place: JointMoments.of(*np.asarray(found).T)
         for place, found in _numbers(experiment, rows).items()
     }
+
+
+def units_of(
+    entries: Iterable[LogEntry], experiment: Experiment, *, matured: int | None = None
+) -> list[UnitValues]:
+    """Return all units with their values, from events alone; parameters as for `recompute`."""
+    return _Events.of(entries, experiment).rows(experiment, matured)
 
 
 def _numbers(experiment: Experiment, rows: Iterable[UnitValues]) -> dict[Place, list[Numbers]]:
@@ -323,12 +337,12 @@ def _row(entry: LogEntry, experiment: Experiment) -> UnitValues:
 def _path(
     metric: Metric, entries: Sequence[LogEntry], since: datetime, start: int
 ) -> list[tuple[int, float]]:
-    """Return how a subject's sum of values moved, by place in the log."""
+    """Return how a subject's sum of values moved, larger better, by place in the log."""
     steps, last = [], 0.0
     for seq in sorted({start, *(entry.seq for entry in entries if entry.seq > start)}):
         known = _known([entry for entry in entries if entry.seq <= seq])
-        now = math.fsum(outcome_values(metric, known, since=since))
-        steps.append((seq, now - last))
+        now = metric.direction.sign * math.fsum(outcome_values(metric, known, since=since))
+        steps += [(seq, now - last)] if now != last else []
         last = now
     return steps
 
@@ -367,7 +381,8 @@ def _first_epochs(keys: Iterable[Unit]) -> Iterator[Unit]:
             yield epoch, unit
 
 
-def _entries(unit: ExperimentUnit, watermark: int) -> Iterator[LogEntry]:
+def entries_up_to(unit: ExperimentUnit, watermark: int) -> Iterator[LogEntry]:
+    """Yield the log from its start up to a place, page by page."""
     seq = 0
     while seq < watermark:
         page = unit.log.after(seq, limit=_PAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, NotFound, PalioError
 from palio.http.access import Door, caller
 from palio.http.answers import defect_answer, json_answer, problem_answer, refused_body
+from palio.http.background import Background, repeat
 from palio.http.downloads import download_router
 from palio.http.intake import intake_router
 from palio.http.limits import BodyLimit
@@ -36,6 +38,7 @@ def create_app(
     upload_limit_bytes: int,
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
+    background: Background | None = None,
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -51,6 +54,8 @@ def create_app(
         Largest body of a request, and of the registration of a version.
     on_ready, on_stop
         Called when requests can be answered, and when the last one has been.
+    background
+        What is done beside answering, until the end.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -59,7 +64,7 @@ def create_app(
     app = FastAPI(
         title="Palio",
         version=version,
-        lifespan=_lifespan(server, on_ready, on_stop),
+        lifespan=_lifespan(server, on_ready, on_stop, background),
         redoc_url=None,
     )
     app.include_router(intake_router(verbs_of_caller))
@@ -77,13 +82,21 @@ def create_app(
 
 
 def _lifespan(
-    server: AsyncServer, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    server: AsyncServer,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+    background: Background | None,
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await server.start()
+        ending = asyncio.Event()
+        beside = asyncio.create_task(repeat(background, ending)) if background else None
         on_ready()
         yield
+        ending.set()
+        if beside is not None:
+            await beside
         await server.stop()
         on_stop()
 

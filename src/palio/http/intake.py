@@ -13,12 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from palio.access.domain import required_role
+from palio.edge.fields import unknown_field
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, InvalidOutcome
 from palio.experiments.events import OutcomeDraft, Receipt
 from palio.experiments.outcomes import Outcomes
 from palio.http.answers import json_answer
-from palio.http.fields import unknown_field
 from palio.http.uploads import received
 from palio.registry.domain import Version, VersionDraft
 from palio.registry.versions import Versions

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Body, Depends
 from pydantic import BeforeValidator, ConfigDict, create_model
 from starlette.responses import Response
 
+from palio.edge.fields import unknown_field
 from palio.edge.routes import ROUTES, Route
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
 from palio.http.answers import json_answer
-from palio.http.fields import unknown_field
 
 __all__ = ["native_router"]
 

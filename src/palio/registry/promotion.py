@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from palio.access.audit import Change
+from palio.errors import Conflict
 from palio.registry import aliases
-from palio.registry.domain import Version
-from palio.registry.finding import check_stage, find_model, find_version, lifecycle_of
+from palio.registry.domain import CHAMPION, Version, effective_history
+from palio.registry.finding import (
+    check_stage,
+    find_model,
+    find_version,
+    lifecycle_of,
+    remedy_for,
+)
 from palio.registry.ports import RegistryUnit
 from palio.registry.requirements import Evidence
 from palio.registry.signing.attestation import Vouching
 
-__all__ = ["promote", "promote_within"]
+__all__ = ["promote", "promote_within", "rollback_within"]
 
 
 def promote_within(
@@ -74,3 +81,46 @@ def promote(
         former_to=former_to,
         evidence=evidence,
     )
+
+
+def rollback_within(
+    unit: RegistryUnit, model: str, change: Change, *, vouching: Vouching
+) -> tuple[Version, Change]:
+    """Make the champion before this one production again, inside a unit that is already open.
+
+    Parameters
+    ----------
+    unit
+        The unit of work.
+    model
+        Whose champion.
+    change
+        Who rolls back, when and why.
+    vouching
+        Whose signatures count, and whether one is demanded.
+
+    Returns
+    -------
+    tuple of Version and Change
+        The version as it is now, and the change for the caller to append to the audit log.
+
+    Raises
+    ------
+    Conflict
+        If there was no champion before this one, or it was deleted.
+    """
+    line = find_model(unit, model, lock=True)
+    history = effective_history(unit.alias_moves.find(model=model, alias=CHAMPION))
+    if len(history) < 2:  # noqa: PLR2004
+        raise Conflict(
+            f"{model} has no champion before this one; promote a version instead", model=model
+        )
+    back = find_version(unit, f"{model}:{history[-2]}", deleted=True)
+    if back.deleted_at is not None:
+        raise Conflict(
+            f"the champion before this one, {back.reference}, was deleted at "
+            f"{back.deleted_at.isoformat()}; {remedy_for(back)}, or promote a version",
+            version=back.reference,
+        )
+    vouching.check_rollback(unit, back)
+    return aliases.crown(unit, lifecycle_of(unit, line), back, change)

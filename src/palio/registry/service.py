@@ -21,17 +21,16 @@ from palio.registry.domain import (
     Model,
     Version,
     check_name,
-    effective_history,
 )
 from palio.registry.finding import (
     find_lifecycle,
     find_model,
     find_version,
     lifecycle_of,
-    remedy_for,
 )
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.ports import RegistryUnit
+from palio.registry.promotion import rollback_within
 from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Models"]
@@ -197,26 +196,11 @@ class Models:
     def rollback(self, model: str, reason: str = "") -> Version:
         """Make the champion before this one production again; twice goes two steps back."""
         with self.store.write() as unit:
-            line = find_model(unit, model, lock=True)
-            history = effective_history(unit.alias_moves.find(model=model, alias=CHAMPION))
-            if len(history) < 2:  # noqa: PLR2004
-                raise Conflict(
-                    f"{model} has no champion before this one; promote a version instead",
-                    model=model,
-                )
-            back = find_version(unit, f"{model}:{history[-2]}", deleted=True)
-            if back.deleted_at is not None:
-                raise Conflict(
-                    f"the champion before this one, {back.reference}, was deleted at "
-                    f"{back.deleted_at.isoformat()}; {remedy_for(back)}, or promote a version",
-                    version=back.reference,
-                )
-            self.vouching.check_rollback(unit, back)
-            promoted, change = aliases.crown(
+            promoted, change = rollback_within(
                 unit,
-                lifecycle_of(unit, line),
-                back,
+                model,
                 self._change("version.rollback", model, reason=reason),
+                vouching=self.vouching,
             )
             unit.audit.append(change)
         return promoted

@@ -1,14 +1,14 @@
 """The engine: routes and loaded models in memory; admits requests, answers and records them.
 
 The snapshot {routes, models} is immutable and swapped by one reference: requests in flight keep
-the one they were admitted under. No request reads the store.
+the one they were admitted under. No request reads the store, but for the variants that units of
+sticky experiments keep.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
@@ -18,14 +18,17 @@ from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.audience import check_attributes
 from palio.experiments.events import Prediction, check_id
+from palio.experiments.marks import ERASED, StoreMark
 from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version
-from palio.registry.ports import Loader, Predictor
-from palio.registry.signature import Cell, Predictions, Signature
+from palio.registry.ports import Loader
+from palio.serving.jobs import Given, Job, Loaded, asked_together
+from palio.serving.paired import with_others
+from palio.serving.sticky import StickyCache
 
-__all__ = ["Engine", "Job", "Loaded", "RevisedStore", "Snapshot", "told"]
+__all__ = ["Engine", "RevisedStore", "Snapshot", "told"]
 
 _MOST_ROWS = 10_000
 _KEPT_BY_NAME = 8  # versions that were asked for by name and stay loaded
@@ -42,35 +45,11 @@ class RevisedStore(Store[DeliveryUnit], Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A version in memory, or the reason why it could not be loaded."""
-
-    model: str
-    version: str
-    signature: Signature | None
-    predictor: Predictor | None
-    failure: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Routes and the models they need, as they stood at one revision."""
 
     table: Table
     models: Mapping[tuple[str, str], Loaded]
-
-
-@dataclass(slots=True)
-class Job:
-    """A request that was admitted: checked, routed, and waiting for its model."""
-
-    request_id: str
-    unit: str
-    endpoint: str
-    choice: Choice
-    loaded: Loaded
-    rows: list[list[Cell]]
-    started: float = field(default_factory=time.perf_counter)
 
 
 class Engine:
@@ -93,6 +72,8 @@ class Engine:
         self._refreshing = Lock()
         self._audited = -1
         self._named: dict[tuple[str, str], Loaded] = {}
+        self._sticky = StickyCache()
+        self._erasures: StoreMark | None = None
         self.snapshot = Snapshot(Table(-1, {}), {})
 
     @property
@@ -114,18 +95,23 @@ class Engine:
         with self._refreshing:
             audited = self._store.audited
             with self._store.read() as unit:
-                changed = unit.audit.head() != self.snapshot.table.revision
+                changed = unit.revision() != self.snapshot.table.revision
                 if changed or self._is_waiting():
                     table = routing_table(unit)
+                    erasures = unit.marks.get(ERASED)
                     named = self._named.items()
                     self._named = {  # what failed may load now: it was signed, or is back
                         key: one for key, one in named if not one.failure and _is_there(unit, key)
                     }
                     new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
                 else:
-                    table, new = self.snapshot.table, {}
+                    table, new, erasures = self.snapshot.table, {}, self._erasures
             if table is not self.snapshot.table:  # files are read with no transaction open
                 self.snapshot = Snapshot(table, self._models(table, new))
+                self._sticky.forget(
+                    all_but=_experiments(table) if erasures == self._erasures else ()
+                )
+                self._erasures = erasures
             self._audited = audited
 
     def _is_waiting(self) -> bool:
@@ -175,8 +161,10 @@ class Engine:
         unit = request.unit or request_id
         route = self.snapshot.table.route(request.endpoint)
         if request.variant is not None:
-            return request_id, unit, route.force(request.variant)
-        return request_id, unit, route.choose(unit, request.version, request.attributes)
+            choice = route.force(request.variant)
+        else:
+            choice = route.choose(unit, request.version, request.attributes, request_id=request_id)
+        return request_id, request_id if choice.by_request else unit, choice
 
     def admit(
         self, request: PredictRequest, chosen: tuple[str, str, Choice], loaded: Loaded
@@ -204,36 +192,37 @@ class Engine:
     def answer(self, jobs: Sequence[Job]) -> list[Prediction]:
         """Predict; jobs of one version go through its model together.
 
-        A model that raises is asked again job by job, so that nobody fails for another's rows.
+        Units of sticky experiments are first given the variants they keep, by one look at the
+        store for all jobs. Other variants of paired experiments score after all answers are
+        there: that is no part of an answer's latency, but whoever asked waits for it, since it
+        is recorded with the answer.
         """
-        by_version: dict[int, list[int]] = {}
-        for place, job in enumerate(jobs):
-            by_version.setdefault(id(job.loaded), []).append(place)
-        told: list[Prediction | None] = [None] * len(jobs)
-        for places in by_version.values():
-            some = [jobs[place] for place in places]
-            for place, prediction in zip(places, self._answer(some), strict=True):
-                told[place] = prediction
-        return [prediction for prediction in told if prediction is not None]
+        self._settle(jobs)
+        given = asked_together(jobs)
+        predictions = [self._prediction(*one) for one in zip(jobs, given, strict=True)]
+        return with_others(jobs, given, predictions, self._found)
 
-    def _answer(self, jobs: Sequence[Job]) -> Iterable[Prediction]:
+    def _settle(self, jobs: Sequence[Job]) -> None:
+        """Give units of sticky experiments the variants they keep."""
+        now = self._clock()
+        kept_as = self._pseudonyms.of
+        drawn = [(job, job.choice.drawn(kept_as(job.unit), now)) for job in jobs]
+        sticky = [(job, one) for job, one in drawn if one is not None]
+        if not sticky:
+            return
+        kept = self._sticky.settle(self._store, [one for _, one in sticky])
+        for job, one in sticky:
+            job.choice = job.choice.keeping(kept[one.key])
+            job.loaded = self._found(job.choice)
+
+    def _found(self, choice: Choice) -> Loaded:
+        """Return a version that an experiment serves; why not, if it is gone by now."""
         try:
-            given = _predict(jobs[0].loaded, [row for job in jobs for row in job.rows])
-        except Exception as failed:  # noqa: BLE001 - a model may raise anything
-            if len(jobs) > 1:
-                return [one for job in jobs for one in self._answer([job])]
-            return [self._prediction(jobs[0], Predictions([]), _text(failed))]
-        return list(self._shared_out(jobs, given))
+            return self.loaded(choice) or self.load(choice)
+        except PalioError as failure:
+            return Loaded(choice.model, choice.version, None, None, failure)
 
-    def _shared_out(self, jobs: Sequence[Job], given: Predictions) -> Iterable[Prediction]:
-        start = 0
-        for job in jobs:
-            end = start + len(job.rows)
-            shares = None if given.probabilities is None else given.probabilities[start:end]
-            yield self._prediction(job, Predictions(given.values[start:end], shares), None)
-            start = end
-
-    def _prediction(self, job: Job, given: Predictions, error: str | None) -> Prediction:
+    def _prediction(self, job: Job, given: Given) -> Prediction:
         choice, signature = job.choice, job.loaded.signature
         return Prediction(
             request_id=job.request_id,
@@ -246,13 +235,15 @@ class Engine:
             variant=choice.variant,
             epoch=choice.epoch,
             propensity=choice.propensity,
-            values=given.values,
-            probabilities=given.probabilities,
+            values=given.predictions.values,
+            probabilities=given.predictions.probabilities,
             classes=signature.classes if signature else (),
-            latency_ms=(time.perf_counter() - job.started) * 1_000,
-            error=error,
+            latency_ms=(given.ended - job.started) * 1_000,
+            error=given.error,
             runtime=_RUNTIME,
             forced=choice.forced,
+            policy_version=choice.policy_version,
+            segments=choice.segments,
         )
 
     def record(self, predictions: Sequence[Prediction]) -> None:
@@ -295,19 +286,14 @@ def _is_there(unit: DeliveryUnit, key: tuple[str, str]) -> bool:
     return True
 
 
+def _experiments(table: Table) -> set[str]:
+    return {one.experiment for route in table.routes.values() for one in route.experiments}
+
+
 def _needed(table: Table) -> list[tuple[str, str]]:
     return sorted(
         {(route.model, version) for route in table.routes.values() for version in route.versions}
     )
-
-
-def _predict(loaded: Loaded, rows: list[list[Cell]]) -> Predictions:
-    if loaded.predictor is None:
-        raise loaded.failure or NotFound("the version is not loaded")
-    given = loaded.predictor.predict(rows)
-    if len(given.values) != len(rows):  # nobody could say whose answer is whose
-        raise ValueError(f"the model gave {len(given.values)} answers to {len(rows)} rows")
-    return given
 
 
 def _check(request: PredictRequest) -> None:
@@ -324,9 +310,3 @@ def _check(request: PredictRequest) -> None:
         check_attributes(request.attributes)
     if request.variant is not None and request.version is not None:
         raise InvalidInput("version and variant exclude each other; ask for one", field="variant")
-
-
-def _text(failed: Exception) -> str:
-    lines = str(failed).splitlines()
-    said = f"{type(failed).__name__}: {lines[0] if lines else ''}"[:300]
-    return said.encode("utf-8", "backslashreplace").decode()  # it repeats what clients sent

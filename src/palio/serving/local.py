@@ -12,7 +12,8 @@ from contextlib import suppress
 from palio.delivery.domain import Answer, PredictRequest
 from palio.errors import Overloaded, PalioError
 from palio.experiments.events import Prediction
-from palio.serving.engine import Engine, Job, told
+from palio.serving.engine import Engine, told
+from palio.serving.jobs import Job
 
 __all__ = ["LocalServer", "TickServer"]
 

@@ -12,6 +12,7 @@ from palio.stats.adjusted.strata import (
     post_stratify,
     worst_segment,
 )
+from palio.stats.anytime.allocation import allocation_ratio
 from palio.stats.anytime.asymptotic import AsymptoticRule, tuned_rho2
 from palio.stats.anytime.binary import BinaryBlocks, BinaryEProcess
 from palio.stats.anytime.binary_bounds import BinaryDifference, rate_sequence
@@ -26,6 +27,7 @@ from palio.stats.multiplicity import adjust, e_bh, sidak_alpha
 from palio.stats.one_look.means import one_sample, relative, relative_moments, welch
 from palio.stats.one_look.proportions import relative_risk, two_proportions, wilson
 from palio.stats.one_look.ranks import brunner_munzel, mann_whitney
+from palio.stats.planned.conditional import conditional_power
 from palio.stats.planned.group_sequential import crossing_probabilities
 from palio.stats.planned.history import Forecast, History, forecast, summarize_history
 from palio.stats.planned.planning import (
@@ -143,6 +145,7 @@ __all__ = [
     "achieved_power",
     "adaptive_interval",
     "adjust",
+    "allocation_ratio",
     "annual_factor",
     "auc",
     "auc_difference",
@@ -162,6 +165,7 @@ __all__ = [
     "compare_paired",
     "compare_scores",
     "conclude",
+    "conditional_power",
     "crossing_probabilities",
     "cuped",
     "detectable_effect",

@@ -80,13 +80,20 @@ class SqlCollection(Generic[T]):
                 f"{self._table.name} has {key} already", kind=self._table.name, name=key
             ) from taken
 
+    def add_missing(self, records: Iterable[T]) -> None:
+        """Add records whose key is free."""
+        rows = [self._row(record) for record in records]
+        if rows:
+            key = {column.name for column in self._key}
+            statement = self._insert().on_conflict_do_nothing(index_elements=key)
+            self._connection.execute(statement, rows)
+
     def put_many(self, records: Iterable[T]) -> None:
         """Add records or replace those under the same keys."""
         rows = [self._row(record) for record in records]
         if not rows:
             return
-        dialect = self._connection.dialect.name
-        insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(self._table)
+        insert = self._insert()
         key = {column.name for column in self._key}
         changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
         self._connection.execute(
@@ -102,6 +109,10 @@ class SqlCollection(Generic[T]):
         if not fields:
             raise ValueError("name the fields of what is removed; everything is too much")
         return [self._table.c[field] == value for field, value in fields.items()]
+
+    def _insert(self) -> Any:
+        dialect = self._connection.dialect.name
+        return (postgresql if dialect == "postgresql" else sqlite).insert(self._table)
 
     def _is(self, key: Sequence[object]) -> list[Any]:
         return [column == part for column, part in zip(self._key, key, strict=False)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -191,6 +191,11 @@ class SqlUnit:
         query = select(tables.endpoints.c.override).where(tables.endpoints.c.name == endpoint)
         found: str | None = self._connection.execute(query).scalar()
         return found
+
+    def revision(self) -> int:
+        """Return how many audit entries and published weights there are."""
+        query = select(func.sum(tables.experiments.c.policy_version))
+        return self.audit.head() + int(self._connection.execute(query).scalar() or 0)
 
     def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
         """Return what uses a version, or the model at all."""

@@ -311,6 +311,7 @@ looks = _listed(
     _real("p_value"),
     _word("decision"),
     _json("counts"),
+    *(_later(_json(name), "'{}'") for name in ("known", "weights")),
     _refers(experiment="experiments.key"),
 )
 records = _listed(

@@ -35,6 +35,14 @@ class SqlVersions(SqlCollection[Version]):
         self._keep([record], {})
 
     @override
+    def add_missing(self, records: Iterable[Version]) -> None:
+        given = list(records)
+        there = self.get_many(map(_name, given))
+        super().add_missing(given)
+        added = {_name(record): None for record in given if _name(record) not in there}
+        self._keep(self.get_many(added).values(), {})
+
+    @override
     def put_many(self, records: Iterable[Version]) -> None:
         last = {_name(record): record for record in records}
         before = {_name(record): facts_of(record) for record in self._locked(last)}

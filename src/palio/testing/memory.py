@@ -99,6 +99,11 @@ class MemoryCollection(Generic[T]):
             raise AlreadyExists(f"{kind} has {name} already", kind=kind, name=name)
         self.put_many([record])
 
+    def add_missing(self, records: Iterable[T]) -> None:
+        """Add records whose key is free."""
+        for record in records:
+            self._rows.setdefault(self._key_of(record), _encoded(record))
+
     def put_many(self, records: Iterable[T]) -> None:
         """Add records or replace those under the same keys."""
         for record in records:
@@ -334,6 +339,10 @@ class MemoryUnit:
         """Return the version that an endpoint is overridden to."""
         found = self.endpoints.get(endpoint)
         return None if found is None else found.override
+
+    def revision(self) -> int:
+        """Return how many audit entries and published weights there are."""
+        return self.audit.head() + sum(one.policy_version for one in self.experiments.find())
 
     def uses_of(self, model: str, version: str | None = None) -> Sequence[Use]:
         """Return what uses a version, or the model at all."""

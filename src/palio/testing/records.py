@@ -240,6 +240,8 @@ _LOOK = Look(
     p_value=0.1 + 0.2,
     decision=DecisionKind.KEEP_RUNNING,
     counts={"control": 1, "challenger": 2**40},
+    known={"control": 1},
+    weights={"control": 0.1, "challenger": 0.9},
 )
 _SUMS = MetricSums(
     experiment="exp-1",

@@ -22,6 +22,9 @@ def upgrade() -> None:
     op.execute("DELETE FROM cursors")
     for name in ("matured", "start", "revision"):
         op.add_column("cursors", _later(name))
+    for name in ("known", "weights"):
+        empty = sa.text("'{}'")
+        op.add_column("looks", sa.Column(name, sa.Text(), nullable=True, server_default=empty))
     op.add_column("experiments", _later("policy_version"))
     op.add_column("experiments", sa.Column("published", sa.Text(), nullable=True))
     _make_units()

@@ -1,0 +1,200 @@
+"""What happens by itself: a process looks at the experiments that run, and acts where it may.
+
+Of all processes on a store one does it, who holds the lease; when it is gone, another one takes
+over after three intervals. Nothing is remembered here that the store does not know, so that
+looking twice, or in two processes, changes nothing more than once.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from palio.errors import AlreadyExists, PalioError
+from palio.experiments.analysis import Decision, DecisionKind
+from palio.experiments.domain import Experiment, State
+from palio.experiments.lease import Lease
+from palio.experiments.ports import ExperimentUnit
+from palio.experiments.service import Experiments
+from palio.ports import Clock, Store
+
+__all__ = ["EVALUATOR", "Act", "Evaluator"]
+
+EVALUATOR = "evaluator"
+"""Name of the lease, and of who acts in the audit log."""
+_INTERVALS = 3  # that a lease outlives its last renewal
+_TICK_S = 1.0  # between two steps while a bandit runs
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What was seen of an experiment, and whether something was done about it."""
+
+    experiment: str
+    decision: Decision
+    acted: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Evaluator:
+    """Looks at the experiments that run, one step at a time.
+
+    Not safe to share between threads.
+
+    Parameters
+    ----------
+    store
+        Where the lease is.
+    experiments
+        The verbs, in the name that the audit log shall tell.
+    clock
+        What time it is.
+    holder
+        Name of this process, which no other one has.
+    interval_s
+        Seconds between two looks, above 0.
+    dry_run
+        Whether it only looks and says what it would do; under a lease of its own.
+    log
+        Called with a line for what is done, would be done, or has failed.
+    chores
+        Called once an interval by who holds the lease; each stands for itself.
+    """
+
+    store: Store[ExperimentUnit]
+    experiments: Experiments
+    clock: Clock
+    holder: str
+    interval_s: float = 30.0
+    dry_run: bool = False
+    log: Callable[[str], object]
+    chores: Sequence[Callable[[], object]] = ()
+    _look_at: datetime | None = field(default=None, init=False)
+    _bandits: bool = field(default=False, init=False)
+
+    @property
+    def lease(self) -> str:
+        """Name of the lease that is needed."""
+        return f"{EVALUATOR}.dry_run" if self.dry_run else EVALUATOR
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds until the next step is due."""
+        return min(self.interval_s, _TICK_S) if self._bandits else self.interval_s
+
+    def step(self) -> Sequence[Act]:
+        """Take or renew the lease; refresh bandits; once an interval look and act.
+
+        Returns
+        -------
+        sequence of Act
+            One for each experiment that was looked at; none without the lease.
+        """
+        if not self._leads():
+            self._bandits = False
+            return []
+        running = self._running()
+        self._refresh(running)
+        if self._look_at is not None and self.clock() < self._look_at:
+            return []
+        self._look_at = self.clock() + timedelta(seconds=self.interval_s)
+        acts = [act for one in running if (act := self._attended(one)) is not None]
+        for chore in () if self.dry_run else self.chores:
+            self._guarded(chore, "a chore")
+        return acts
+
+    def leader(self) -> Lease | None:
+        """Return the lease that is in force, if any."""
+        with self.store.read() as unit:
+            lease = unit.leases.get(self.lease)
+        return lease if lease is not None and lease.until > self.clock() else None
+
+    def release(self) -> None:
+        """Give the lease back, so that another process need not wait for its end."""
+        with self.store.write() as unit:
+            lease = unit.leases.get(self.lease, lock=True)
+            if lease is not None and lease.holder == self.holder:
+                unit.leases.put_many([self._lease(self.clock())])
+
+    def _leads(self) -> bool:
+        """Tell whether this process holds the lease, taken or renewed where that is due."""
+        now = self.clock()
+        held = self.leader()
+        if held is not None and held.holder != self.holder:
+            return False
+        if held is not None and held.until - now > timedelta(seconds=2 * self.interval_s):
+            return True
+        try:
+            with self.store.write() as unit:
+                return self._taken(unit, now)
+        except AlreadyExists:  # another process was first
+            return False
+
+    def _taken(self, unit: ExperimentUnit, now: datetime) -> bool:
+        lease = unit.leases.get(self.lease, lock=True)
+        mine = self._lease(now + timedelta(seconds=_INTERVALS * self.interval_s))
+        if lease is None:
+            unit.leases.add(mine)
+            return True
+        if lease.holder != self.holder and lease.until > now:
+            return False
+        unit.leases.put_many([mine])
+        return True
+
+    def _lease(self, until: datetime) -> Lease:
+        return Lease(name=self.lease, holder=self.holder, until=until)
+
+    def _running(self) -> Sequence[Experiment]:
+        with self.store.read() as unit:
+            return unit.experiments.find(state=State.RUNNING)
+
+    def _refresh(self, running: Sequence[Experiment]) -> None:
+        """Publish the weights of bandits anew, where they are due."""
+        if self.dry_run:
+            return
+        moving = [one.key for one in running if one.design.policy.moves]
+        self._bandits = bool(moving)
+        for key in moving:
+            self._guarded(partial(self.experiments.refresh, key), f"the weights of {key}")
+
+    def _attended(self, experiment: Experiment) -> Act | None:
+        """Look at one experiment and act, unless a step has taken longer than the lease."""
+        act = partial(self._act, experiment)
+        return self._guarded(act, experiment.key) if self._leads() else None
+
+    def _act(self, experiment: Experiment) -> Act:
+        key, decision = experiment.key, self.experiments.analyze(experiment.key).decision
+        verb = self._verb(decision.kind) if experiment.design.automatic else None
+        if verb is None:
+            return Act(key, decision, acted=False)
+        why = f"{decision.kind}: {'; '.join(decision.reasons)}"
+        if self.dry_run:
+            self.log(f"{key} would be acted on: {why}")
+            return Act(key, decision, acted=False)
+        verb(key, why)
+        self.log(f"{key} was acted on: {why}")
+        return Act(key, decision, acted=True)
+
+    def _verb(self, kind: DecisionKind) -> Callable[[str, str], object] | None:
+        verbs: dict[DecisionKind, Callable[[str, str], object]] = {
+            DecisionKind.SHIP: self.experiments.ship,
+            DecisionKind.ROLLBACK: self.experiments.rollback,
+            DecisionKind.INCONCLUSIVE: self.experiments.complete,
+            DecisionKind.INVALID: self.experiments.pause,
+        }
+        return verbs.get(kind)
+
+    def _guarded(self, work: Callable[[], T], what: str) -> T | None:
+        """Return what comes of it; what fails is told, and tried again next time."""
+        try:
+            return work()
+        except PalioError as refused:
+            self.log(f"{what}: {refused}; it is tried again next time")
+        except Exception:  # noqa: BLE001 - one failure never stops the others
+            self.log(f"{what} has failed; it is tried again next time\n{traceback.format_exc()}")
+        return None
