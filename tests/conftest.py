@@ -22,7 +22,10 @@ if os.environ.get("PALIO_CI"):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other
 
 pytest.register_assert_rewrite(
-    "palio.testing.audit_contract", "palio.testing.contracts", "palio.testing.steps"
+    "palio.testing.audit_contract",
+    "palio.testing.contracts",
+    "palio.testing.log_contract",
+    "palio.testing.steps",
 )
 
 from palio.storage import schema  # noqa: E402 - after the rewriting of its assertions is asked for

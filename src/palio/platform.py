@@ -28,10 +28,13 @@ from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
-from palio.errors import InvalidInput, Refused
+from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.pseudonyms import Pseudonyms, agree
+from palio.experiments.retaining import forget_daily
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader
@@ -130,7 +133,7 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    server = LocalServer(Engine(store, loader, _now, _id))
+    server = LocalServer(_engine(settings, store, loader))
     return Palio(
         verbs=verbs,
         _predict=server.predict,
@@ -209,7 +212,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     return create_app(
         verbs,
-        TickServer(Engine(store, loader, _now, _id)),
+        TickServer(_engine(settings, store, loader)),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -280,7 +283,15 @@ def _evaluator(
         interval_s=settings.evaluate_s or _EVALUATE_S,
         dry_run=dry_run or settings.evaluator_dry_run,
         log=logging.getLogger("palio.evaluator").warning,
+        chores=_chores(store, settings),
     )
+
+
+def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
+    days = settings.retention_days
+    if days is None:
+        return ()
+    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
 
 
 _EVALUATE_S = 30.0
@@ -339,6 +350,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Identity) -> Verbs:
     artifacts = FsspecArtifactStore(settings.artifacts_url())
+    pseudonyms = _pseudonyms(settings)
     return Verbs(
         models=Models(store=store, clock=_now, actor=actor, vouching=vouching),
         versions=Versions(
@@ -352,8 +364,22 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
-        experiments=Experiments(store=store, clock=_now, ids=_id, actor=actor, vouching=vouching),
-        outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor),
+        experiments=Experiments(
+            store=store,
+            clock=_now,
+            ids=_id,
+            actor=actor,
+            vouching=vouching,
+            pseudonyms=pseudonyms,
+        ),
+        outcomes=Outcomes(store=store, clock=_now, ids=_id, actor=actor, pseudonyms=pseudonyms),
+        units=Units(
+            store=store,
+            clock=_now,
+            actor=actor,
+            pseudonyms=pseudonyms,
+            retention_days=settings.retention_days,
+        ),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -364,9 +390,25 @@ def _sources(settings: Settings) -> FileSources:
 
 
 def _store(settings: Settings) -> SqlStore:
+    pseudonyms = _pseudonyms(settings)
     engine = engine_for(settings.store)
     schema.prepare(engine)
-    return SqlStore(engine)
+    store = SqlStore(engine)
+    try:
+        agree(store, pseudonyms, _now())
+    except PalioError:
+        store.close()
+        raise
+    return store
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    secret = settings.unit_key
+    return Pseudonyms.by(None if secret is None else secret.get_secret_value())
+
+
+def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader) -> Engine:
+    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
 
 
 def _loader(

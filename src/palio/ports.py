@@ -73,6 +73,14 @@ class Collection(Protocol[T]):
         """Add the records, or replace those under the same keys."""
         ...
 
+    def remove(self, **equals: object) -> int:
+        """Remove the records whose fields equal those given, and return how many there were.
+
+        At least one field must be given. Only what is folded or remembered is ever removed;
+        what others name as their parent, or the audit log tells of, stays.
+        """
+        ...
+
 
 class Store(Protocol[Unit_co]):
     """Where units of work come from. Safe to share between threads."""

@@ -20,6 +20,7 @@ from palio.errors import InvalidInput
 from palio.experiments.audience import Attributes
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.ports import Clock
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Attestation, Version, VersionDraft
@@ -116,6 +117,11 @@ class Palio:
     def outcomes(self) -> Outcomes:
         """What became known later."""
         return self.verbs.outcomes
+
+    @property
+    def units(self) -> Units:
+        """What is kept of units, and its end."""
+        return self.verbs.units
 
     @property
     def keys(self) -> Keys:

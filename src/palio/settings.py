@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         description="Refuse versions without such a signature: no, at promotion, or at load too",
     )
 
+    unit_key: SecretStr | None = Field(
+        default=None,
+        description="A secret of 16 characters or more: ids of units are kept hashed with it",
+    )
+    retention_days: int | None = Field(
+        default=None, ge=1, description="Days after which events may be forgotten; never if unset"
+    )
     evaluate_s: float = Field(
         default=30.0,
         ge=0,

@@ -266,6 +266,9 @@ STORY: list[Step] = [
     lambda p: p.experiments.verify("e").differences,
     lambda p: [look.variant for look in p.experiments.looks("e")],
     lambda p: [(one.revision, one.value) for one in p.outcomes.history("r1/label")],
+    lambda p: p.experiments.rebuild("e", reason="try").differences,
+    lambda p: p.units.erase(["u3", "nobody"], reason="request 4711"),
+    lambda p: p.units.retain(),
     lambda p: p.experiments.pause("e", reason="lunch"),
     lambda p: p.experiments.resume("e"),
     lambda p: p.experiments.stop("e", "enough"),
@@ -312,6 +315,10 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (TooLarge, lambda p: p.versions.attest("credit:v1", "x" * 5_000_000)),
     (InvalidInput, lambda p: p.versions.move("credit:v1", "nowhere")),
     (InvalidInput, lambda p: p.experiments.stop("e", " ")),
+    (NotFound, lambda p: p.experiments.rebuild("nothing", "why")),
+    (InvalidInput, lambda p: p.units.erase(["ann"], "about ann")),
+    (TooLarge, lambda p: p.units.erase(["u"] * 501, "why")),
+    (Refused, lambda p: p.units.retain()),
     (InvalidInput, lambda p: p.keys.create("k", expires_in_days=0.0)),
     (InvalidInput, lambda p: p.predict("credit", [[0, 0, 0]] * 10_001)),
     (InvalidInput, lambda p: p.predict("credit", [[1, 2, 3]], unit="")),
@@ -399,6 +406,7 @@ def test_a_story_goes_the_same_way(
     world_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PALIO_SOURCE_ROOTS", str(HERE.parent))
+    monkeypatch.setenv("PALIO_RETENTION_DAYS", "30")
     told: dict[str, list[Any]] = {}
     for kind in ("in process", "over HTTP"):
         with backend(kind, world_files, tmp_path / kind.replace(" ", "-")) as opened:

@@ -26,6 +26,7 @@ from palio.experiments.domain import Experiment
 from palio.experiments.events import Exposure, LogEntry, Outcome, OutcomeDraft, Prediction
 from palio.experiments.folding import read_batch
 from palio.experiments.metrics import Direction, Metric, Source
+from palio.experiments.risk import StopLoss
 from palio.experiments.statistics import MetricSums
 from palio.experiments.verification import recompute, verify_within
 from palio.ports import Store
@@ -464,3 +465,19 @@ def test_a_batch_that_was_overtaken_is_not_written(running: Wired) -> None:
     with running.store.write() as unit:
         assert not slow.write(unit)
         assert [row.requests for row in unit.variant_counts.find()] == [1]
+
+
+def test_a_correction_of_what_came_before_falls_nowhere(wired: Wired) -> None:
+    """It is as old as what it corrects, also for the sum whose fall a stop-loss limits."""
+    wired.serve("1", "2")
+    loss = StopLoss(metric="revenue", max_drawdown=1.0)
+    started = wired.run(design(metrics=Metrics("revenue:higher"), stop_loss=loss)).started_at
+    assert started is not None
+    serve(wired, "r", "u")
+    for seconds, value in ((-1, 5.0), (1, -3.0)):
+        at = started + timedelta(seconds=seconds)
+        draft = OutcomeDraft(unit="u", name="revenue", value=value, outcome_id="o", at=at)
+        wired.outcomes.record([draft])
+    assert wired.experiments.verify("exp").differences == ()
+    with wired.store.read() as unit:
+        assert [row.deepest for row in unit.falls.find() if row.deepest] == []

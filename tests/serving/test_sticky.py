@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from palio.access.domain import Identity, Role
 from palio.bucketing import Split
 from palio.errors import StoreUnavailable
 from palio.experiments.assignment import Assigner
 from palio.experiments.covariates import Segment
 from palio.experiments.events import Prediction
+from palio.experiments.pseudonyms import Pseudonyms
+from palio.experiments.running import Giving
 from palio.experiments.sticky import Drawn, StickyAssignment
+from palio.experiments.units import Units
 from palio.serving import local
+from palio.serving.engine import Engine
 from palio.serving.local import LocalServer, TickServer
 from palio.serving.sticky import StickyCache
+from palio.testing.fakes import FakeClock, FakeIds
 from palio.testing.memory import MemoryStore
 from palio.testing.records import WHEN
 
@@ -222,3 +229,47 @@ def test_new_weights_may_have_moved_a_unit(
         versions=dict.fromkeys(weights, "v1"),
     )
     assert cache.settle(store, [drawn("u", later)])["x", "u"].epoch == (1 if remembered else 9)
+
+
+def test_what_is_kept_of_a_unit_is_its_pseudonym(house: House) -> None:
+    house.start_experiment(sticky=True)
+    keyed = Pseudonyms.by("a secret of more than sixteen")
+    house.experiments = replace(house.experiments, pseudonyms=keyed)
+    memory: Any = house.memory
+    house.engine = Engine(memory, house.loader, FakeClock(), FakeIds(), pseudonyms=keyed)
+    plain = Giving(
+        endpoint="e",
+        model="m",
+        otherwise=None,
+        experiments=[house.experiments.get("x").assigner()],
+    )
+    with house.memory.read() as unit:
+        pairs = [(name, {}) for name in UNITS]
+        by_split = plain.assign(unit, pairs, WHEN, record=False)
+    given = house.experiments.assign_many("x", UNITS[:15], record=True)
+    served = predict(house, UNITS)
+    assert {one.unit for one in given} == {*UNITS[:15]}
+    assert set(kept(house)) == set(served) == {keyed.of(name) for name in UNITS}
+    assert {name: served[keyed.of(name)].variant for name in UNITS} == {
+        one.unit: one.variant for one in by_split
+    }
+    house.reweigh(control=0.05, challenger=0.95)
+    assert {name: one.variant for name, one in predict(house, UNITS).items()} == {
+        name: one.variant for name, one in served.items()
+    }
+
+
+def test_an_erased_unit_is_forgotten_here_too(house: House) -> None:
+    """It comes back as a new one, which is kept again, and by the weights of now."""
+    house.start_experiment(sticky=True)
+    predict(house, UNITS)
+    house.reweigh(control=0.999, challenger=0.001)
+    memory: Any = house.memory
+    actor = Identity("ann", Role.ADMIN)
+    Units(store=memory, clock=FakeClock(), actor=actor).erase(UNITS, "asked")
+    assert kept(house) == {}
+    again = predict(house, UNITS)
+    assert {one.policy_version for one in kept(house).values()} == {1}
+    assert {name: one.variant for name, one in kept(house).items()} == {
+        name: one.variant for name, one in again.items()
+    }

@@ -36,6 +36,7 @@ from palio.cli import (
     signing,
     simulating,
     training,
+    units,
     weights,
 )
 from palio.cli.session import Shell
@@ -96,6 +97,7 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     app.add_typer(endpoints.app, name="endpoints")
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
+    app.add_typer(units.app, name="units")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")

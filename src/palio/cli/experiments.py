@@ -260,9 +260,25 @@ def verify(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
     line = f"{checked.compared} figures at {checked.watermark} equal a recomputation"
     if checked.differences:
         line = "\n".join(checked.differences)
-    done(checked, line, as_json=as_json)
+    done(checked, checked.note or line, as_json=as_json)
     if checked.differences:
         raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(
+    ctx: typer.Context,
+    key: Key,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
+    as_json: AsJson = False,
+) -> None:
+    """Throw the folded statistics away, and fold the events again.
+
+    [dim]palio experiments rebuild credit-ab --reason "verify found differences"[/dim]
+    """
+    checked = verbs(ctx).experiments.rebuild(key, reason)
+    line = f"{key} is built anew: {checked.compared} figures at {checked.watermark}"
+    done(checked, line, as_json=as_json)
 
 
 def _print_report(report: Report) -> None:

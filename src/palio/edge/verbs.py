@@ -10,6 +10,7 @@ from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
@@ -29,6 +30,7 @@ class Verbs:
     endpoints: Endpoints
     experiments: Experiments
     outcomes: Outcomes
+    units: Units
     keys: Keys
     audit: Audit
 
@@ -50,6 +52,7 @@ NOUNS: Mapping[str, type[object]] = {
     "endpoints": Endpoints,
     "experiments": Experiments,
     "outcomes": Outcomes,
+    "units": Units,
     "keys": Keys,
     "audit": Audit,
 }

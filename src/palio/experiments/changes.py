@@ -114,16 +114,22 @@ class Changes:
             for key, values in self.values.items()
             if values != rows[key].values
         }
-        kept = {key: rows[key] for key in self.fresh} | changed
+        kept = {key: rows[key] for key in (*self.fresh, *self.gone)} | changed
         published = self._published(unit, kept)
         on, off, scored = self._numbers(changed)
         unit.unit_values.put_many(row for key, row in kept.items() if key not in self.gone)
+        for epoch, name in sorted(self.gone):
+            unit.unit_values.remove(experiment=self.experiment.key, epoch=epoch, unit=name)
         unit.metric_sums.put_many(self._sums(unit, on, off))
         if self.experiment.design.policy.moves:
             moved = moved_contrasts(unit, self.experiment, scored, published)
             unit.contrast_sums.put_many(moved)
         unit.variant_counts.put_many(self._counts(unit, published))
         unit.reported_sums.put_many(self._reported(unit))
+        self.write_falls(unit)
+
+    def write_falls(self, unit: ExperimentUnit) -> None:
+        """Write how values fell, and nothing else."""
         unit.falls.put_many(self._falls(unit))
 
     def _published(
@@ -183,17 +189,18 @@ class Changes:
         self, unit: ExperimentUnit, published: Mapping[int, Published]
     ) -> list[VariantCounts]:
         expected: defaultdict[tuple[int, str], float] = defaultdict(float)
-        for fresh in self.fresh if published else ():
-            row = self.rows[fresh]
+        signed = [*((key, 1) for key in self.fresh), *((key, -1) for key in self.gone)]
+        for key, sign in signed if published else ():
+            row = self.rows[key]
             for variant, weight in published[row.policy_version].weights.items():
-                expected[row.epoch, variant] += weight
+                expected[row.epoch, variant] += sign * weight
         places = self.counts.keys() | expected.keys()
-        key = self.experiment.key
-        known = unit.variant_counts.get_many((key, *place) for place in places)
+        experiment = self.experiment.key
+        known = unit.variant_counts.get_many((experiment, *place) for place in places)
         return [
             _counted(
-                known.get((key, *place))
-                or VariantCounts(experiment=key, epoch=place[0], variant=place[1]),
+                known.get((experiment, *place))
+                or VariantCounts(experiment=experiment, epoch=place[0], variant=place[1]),
                 self.counts[place],
                 expected[place],
             )

@@ -28,7 +28,7 @@ from palio.experiments.metrics import Metric, outcome_values, overdue, reported_
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.statistics import Cursor, UnitValues
 
-__all__ = ["Batch", "in_force", "read_batch"]
+__all__ = ["Batch", "has_crossed", "in_force", "read_batch"]
 
 _GIVING = (Prediction, Exposure)  # what gives a unit its variant
 
@@ -173,7 +173,10 @@ class Batch:
         return True
 
     def _load(self, names: Iterable[str | None], unit: ExperimentUnit) -> None:
-        """Load the rows of units, in whichever epochs they are, but those that are there."""
+        """Load the rows of units, in whichever epochs they are, but those that are there.
+
+        Where the log is read once more, a row can be of a unit that comes later: it is new then.
+        """
         rows, experiment = self.changes.rows, self.experiment
         keys = [
             (experiment.key, epoch, name)
@@ -182,7 +185,8 @@ class Batch:
             if name is not None and (epoch, name) not in rows
         ]
         for row in unit.unit_values.get_many(keys).values():
-            rows[row.epoch, row.unit] = row
+            if row.first_seq <= self.before.seq:
+                rows[row.epoch, row.unit] = row
 
     def _admit(self, entry: LogEntry) -> None:
         """Give a unit that is new its row."""
@@ -192,7 +196,7 @@ class Batch:
         key, changes = (given.epoch, given.unit), self.changes
         row = changes.rows.get(key)
         if row is not None:
-            crossed = isinstance(given, Exposure) and _has_crossed(row, given)
+            crossed = isinstance(given, Exposure) and has_crossed(row, given)
             changes.counts[given.epoch, given.variant].crossovers += crossed
             return
         changes.rows[key] = UnitValues(
@@ -237,7 +241,7 @@ class Batch:
         counts.errors += is_new and prediction.error is not None
         row = self.changes.rows[key]
         if row.variant != variant:
-            counts.crossovers += is_new and _has_crossed(row, prediction)
+            counts.crossovers += is_new and has_crossed(row, prediction)
             return
         measures = self.changes.measures
         for cursor, sign in self._states(is_new=is_new):
@@ -342,7 +346,7 @@ class Batch:
                 self.changes.reported[place].take(values, sign)
 
 
-def _has_crossed(row: UnitValues, given: Prediction | Exposure) -> bool:
+def has_crossed(row: UnitValues, given: Prediction | Exposure) -> bool:
     """Tell whether a unit is in two variants under the same weights.
 
     Under later ones it was moved: the variant that it kept has lost its weight.

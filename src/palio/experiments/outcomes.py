@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palio.access.domain import Identity, Role, requires
 from palio.errors import InvalidOutcome, NotFound, TooLarge
@@ -20,6 +20,7 @@ from palio.experiments.events import (
 )
 from palio.experiments.metrics import Metric
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 
 __all__ = ["Outcomes"]
@@ -36,6 +37,7 @@ class Outcomes:
     clock: Clock
     ids: Ids
     actor: Identity
+    pseudonyms: Pseudonyms = AS_SENT
 
     @requires(Role.OPERATOR)
     def record(self, outcomes: Sequence[OutcomeDraft]) -> Receipt:
@@ -57,6 +59,7 @@ class Outcomes:
             )
         for number, draft in enumerate(outcomes):
             check_draft(number, draft)
+        outcomes = [self._kept(draft) for draft in outcomes]
         with self.store.write() as unit:
             known = self._known(unit, outcomes)
             concerned = _Concerned.by(unit, outcomes, known)
@@ -89,6 +92,12 @@ class Outcomes:
                 name=outcome_id,
             )
         return found
+
+    def _kept(self, draft: OutcomeDraft) -> OutcomeDraft:
+        """Return an outcome with what is kept of its unit."""
+        if draft.unit is None or self.pseudonyms is AS_SENT:
+            return draft
+        return replace(draft, unit=self.pseudonyms.of(draft.unit))
 
     def _known(
         self, unit: ExperimentUnit, outcomes: Sequence[OutcomeDraft]

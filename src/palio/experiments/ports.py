@@ -9,6 +9,7 @@ from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
 from palio.experiments.lease import Lease
+from palio.experiments.marks import StoreMark
 from palio.experiments.published import Published
 from palio.experiments.statistics import (
     ContrastSums,
@@ -30,7 +31,9 @@ class EventLog(Protocol):
     """The durable, append-only log of predictions and outcomes, inside one unit of work.
 
     Obligations: what is appended is never changed; whoever has read up to ``seq`` will never
-    see an entry appear at or below it, whatever other processes append.
+    see an entry appear at or below it, whatever other processes append. The one exception is
+    ``erase``: entries may be gone, the others stay as they are and keep their ``seq``, and no
+    ``seq`` is given twice, even of the last entry.
     """
 
     def append(self, events: Sequence[Event]) -> None:
@@ -38,7 +41,10 @@ class EventLog(Protocol):
         ...
 
     def head(self) -> int:
-        """Return the ``seq`` of the last entry, 0 when there is none."""
+        """Return the ``seq`` of the last entry, 0 when there is none.
+
+        It can be lower than it was where entries have been erased.
+        """
         ...
 
     def after(self, seq: int, *, limit: int) -> Sequence[LogEntry]:
@@ -59,6 +65,31 @@ class EventLog(Protocol):
         self, outcome_ids: Iterable[str], *, up_to: int | None = None
     ) -> Sequence[LogEntry]:
         """Return all revisions of outcomes, in order."""
+        ...
+
+    def given_to(self, units: Iterable[str], *, after: int, limit: int) -> Sequence[LogEntry]:
+        """Return predictions and exposures of units, in order, from the one following ``after``.
+
+        It may have to look at the whole log, but never holds more than ``limit`` entries.
+
+        Parameters
+        ----------
+        units
+            At most 500.
+        after
+            The place in the log to go on from.
+        limit
+            Entries to return at most; fewer only where there are no more.
+        """
+        ...
+
+    def erase(self, seqs: Iterable[int]) -> int:
+        """Remove entries for good, and return how many there were.
+
+        When the unit of work has ended, no reader of the store finds them, and a store that is
+        one file has their bytes overwritten. Whoever calls it takes what was folded from them
+        off the statistics in the same unit of work; the log does not know what that is.
+        """
         ...
 
     def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
@@ -130,6 +161,11 @@ class ExperimentUnit(RegistryUnit, Protocol):
     @property
     def leases(self) -> Collection[Lease]:
         """Who does what only one may do, under its name."""
+        ...
+
+    @property
+    def marks(self) -> Collection[StoreMark]:
+        """What is remembered of the store as a whole, under its name."""
         ...
 
     @property

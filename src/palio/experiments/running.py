@@ -12,6 +12,7 @@ from palio.experiments.audience import Attributes, check_attributes
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, check_id
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.sticky import Drawn, StickyAssignment, StickyUnit, keep, look_up
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
@@ -73,6 +74,7 @@ class Giving:
     model: str
     otherwise: str | None
     experiments: Sequence[Assigner]
+    pseudonyms: Pseudonyms = AS_SENT
 
     def assign(
         self,
@@ -114,7 +116,7 @@ class Giving:
         """Return what the split gives a unit that may keep another variant."""
         for assigner in self.experiments:
             if assigner.sticky and assigner.experiment == one.experiment and one.variant:
-                return Drawn.by(assigner, one.unit, one.variant, at)
+                return Drawn.by(assigner, self.pseudonyms.of(one.unit), one.variant, at)
         return None
 
     def _by_split(self, unit: str, attributes: Attributes) -> Assignment:
@@ -138,7 +140,7 @@ class Giving:
         """Return what is logged: the units that take part."""
         return [
             Exposure(
-                unit=one.unit,
+                unit=self.pseudonyms.of(one.unit),
                 at=at,
                 endpoint=self.endpoint,
                 model=self.model,
@@ -167,7 +169,7 @@ def _keeping(one: Assignment, drawn: Drawn, kept: StickyAssignment) -> Assignmen
     )
 
 
-def giving(unit: ExperimentUnit, name: str) -> Giving:
+def giving(unit: ExperimentUnit, name: str, pseudonyms: Pseudonyms = AS_SENT) -> Giving:
     """Return what an endpoint gives units or, where none has that name, an experiment.
 
     An operator's override comes first, as it does for predictions.
@@ -191,6 +193,7 @@ def giving(unit: ExperimentUnit, name: str) -> Giving:
         model=model,
         otherwise=override or aliases.target(unit, model, CHAMPION),
         experiments=[one.assigner() for one in running if wanted in (None, one.key)],
+        pseudonyms=pseudonyms,
     )
 
 

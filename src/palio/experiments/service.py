@@ -27,13 +27,16 @@ from palio.experiments.finding import model_of as _model_of
 from palio.experiments.finding import statistics_of as _statistics
 from palio.experiments.folding import read_batch
 from palio.experiments.ports import ExperimentUnit
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.published import Published
 from palio.experiments.publishing import (
     first_weights,
     latest_weights,
     reweight_within,
 )
+from palio.experiments.rebuilding import clear_folded
 from palio.experiments.refreshing import check_refreshable, is_due, refresh_within
+from palio.experiments.retaining import forgotten_up_to, is_incomplete
 from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant, has_won, shipment
@@ -61,6 +64,7 @@ class Experiments:
     ids: Ids
     actor: Identity
     vouching: Vouching = NOBODY
+    pseudonyms: Pseudonyms = AS_SENT
 
     @requires(Role.OPERATOR)
     def draft(self, design: ExperimentDraft) -> Experiment:
@@ -127,7 +131,7 @@ class Experiments:
                 frozen=experiment.design.digest,
             )
             unit.experiments.put_many([started])
-            head = unit.log.head()
+            head = max(unit.log.head(), forgotten_up_to(unit))
             unit.cursors.put_many([Cursor(key, head, head, head)])
             unit.published.put_many([first_weights(unit, started, head)])
             self._audit_state(unit, experiment, started)
@@ -194,7 +198,7 @@ class Experiments:
     ) -> Sequence[Assignment]:
         checked = checked_units(units, attributes)
         with self.store.write() if record else self.store.read() as unit:
-            given, now = giving(unit, name), self.clock()
+            given, now = giving(unit, name, self.pseudonyms), self.clock()
             assignments = given.assign(unit, checked, now, record=record)
             if record:
                 unit.log.append(given.exposures(assignments, now))
@@ -446,6 +450,25 @@ class Experiments:
         with self.store.read() as unit:
             return verify_within(unit, _find(unit, key))
 
+    @requires(Role.OPERATOR)
+    def rebuild(self, key: str, reason: str) -> Verification:
+        """Throw the folded statistics away, fold its events again, and verify.
+
+        For statistics that `verify` finds to differ. Killed on the way, the next fold goes on.
+        Looks, crossings, published weights and the record stay as they are.
+
+        Raises
+        ------
+        Conflict
+            If it has not been started, or events of it have been forgotten.
+        InvalidInput
+            If the reason is empty.
+        """
+        with self.store.write() as unit:
+            change = self._change("experiment.rebuild", key, reason=reason)
+            unit.audit.append(clear_folded(unit, _find(unit, key, lock=True), change))
+        return self.verify(key)
+
     def _fold_before(self, key: str) -> None:
         """Fold what an experiment starts warm from."""
         with self.store.read() as unit:
@@ -458,7 +481,7 @@ class Experiments:
         """Fold up to where the log stood when this was asked."""
         with self.store.read() as unit:
             experiment, head = _find(unit, key), unit.log.head()
-            if experiment.started_at is None:
+            if experiment.started_at is None or is_incomplete(unit, experiment):
                 return
         while True:
             with self.store.read() as unit:

@@ -43,12 +43,15 @@ class Cursor:
 
     Labels count of what stands in the log up to ``matured``: all of it, unless the design says
     how long labels take. ``start`` is where the log stood when the experiment started.
+    ``revision`` grows when what was folded is changed in another way than by reading on, so that
+    a batch that was reckoned before that is not written after it.
     """
 
     experiment: str
     seq: int
     matured: int = 0
     start: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from palio.experiments.measures import Measures, Part
 from palio.experiments.metrics import Metric, outcome_values, overdue, reported_values
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.published import Published
+from palio.experiments.retaining import is_incomplete
 from palio.experiments.statistics import ACCURACY, Cursor, MetricSums, Numbers, UnitValues
 from palio.stats import JointMoments, LogHistogram
 
@@ -37,6 +38,10 @@ __all__ = [
 TOLERANCE = 1e-9  # relative, of means and variances
 _ROUNDING = 1e-12  # of the largest numbers that sums are made of
 _PAGE = 10_000
+_GONE = (
+    "events of {key} have been forgotten since it ended (PALIO_RETENTION_DAYS): the statistics "
+    "that it ended with stay, and cannot be recomputed"
+)
 
 Place = tuple[int, str, str, str]  # epoch, variant, metric, segment
 Unit = tuple[int, str]  # epoch, unit
@@ -44,17 +49,23 @@ Unit = tuple[int, str]  # epoch, unit
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The result of a recomputation: figures compared, and where they differ."""
+    """The result of a recomputation: figures compared, and where they differ.
+
+    ``note`` says why nothing could be compared, where that is so.
+    """
 
     watermark: int
     compared: int
     differences: tuple[str, ...]
+    note: str = ""
 
 
 def verify_within(unit: ExperimentUnit, experiment: Experiment) -> Verification:
     """Recompute from the log up to the watermark, and compare with what is kept."""
     key = experiment.key
     cursor = unit.cursors.get(key) or Cursor(key, 0)
+    if is_incomplete(unit, experiment):
+        return Verification(cursor.seq, 0, (), _GONE.format(key=key))
     events = _Events.of(entries_up_to(unit, cursor.seq), experiment)
     rows = events.rows(experiment, cursor.matured)
     numbers = _numbers(experiment, rows)
@@ -135,7 +146,11 @@ def _compare_apart(unit: ExperimentUnit, experiment: Experiment, events: _Events
         for row in unit.reported_sums.find(experiment=key)
         if row.n
     }
-    kept |= {("fall of", row.variant): (row.deepest,) for row in unit.falls.find(experiment=key)}
+    kept |= {
+        ("fall of", row.variant): (row.deepest,)
+        for row in unit.falls.find(experiment=key)
+        if row.deepest
+    }
     expected = events.apart(experiment, metrics)
     return [
         ""
@@ -299,7 +314,8 @@ class _Events:
         for key, since, start, entries, _ in self._subjects(experiment):
             variant = str(getattr(self.given[key].event, "variant", ""))
             paths[variant] += _path(metric, entries, since, start)
-        return {("fall of", key): (_deepest(path),) for key, path in paths.items() if path}
+        deepest = {key: _deepest(path) for key, path in paths.items()}
+        return {("fall of", key): (fall,) for key, fall in deepest.items() if fall}
 
 
 def _row(entry: LogEntry, experiment: Experiment) -> UnitValues:

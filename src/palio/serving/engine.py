@@ -18,6 +18,8 @@ from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.audience import check_attributes
 from palio.experiments.events import Prediction, check_id
+from palio.experiments.marks import ERASED, StoreMark
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version
@@ -53,15 +55,25 @@ class Snapshot:
 class Engine:
     """Routes, models, and the three steps of a request. Safe to share between threads."""
 
-    def __init__(self, store: RevisedStore, loader: Loader, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        store: RevisedStore,
+        loader: Loader,
+        clock: Clock,
+        ids: Ids,
+        *,
+        pseudonyms: Pseudonyms = AS_SENT,
+    ) -> None:
         self._store = store
         self._loader = loader
         self._clock = clock
         self._ids = ids
+        self._pseudonyms = pseudonyms
         self._refreshing = Lock()
         self._audited = -1
         self._named: dict[tuple[str, str], Loaded] = {}
         self._sticky = StickyCache()
+        self._erasures: StoreMark | None = None
         self.snapshot = Snapshot(Table(-1, {}), {})
 
     @property
@@ -86,16 +98,20 @@ class Engine:
                 changed = unit.revision() != self.snapshot.table.revision
                 if changed or self._is_waiting():
                     table = routing_table(unit)
+                    erasures = unit.marks.get(ERASED)
                     named = self._named.items()
                     self._named = {  # what failed may load now: it was signed, or is back
                         key: one for key, one in named if not one.failure and _is_there(unit, key)
                     }
                     new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
                 else:
-                    table, new = self.snapshot.table, {}
+                    table, new, erasures = self.snapshot.table, {}, self._erasures
             if table is not self.snapshot.table:  # files are read with no transaction open
                 self.snapshot = Snapshot(table, self._models(table, new))
-                self._sticky.forget(all_but=_experiments(table))
+                self._sticky.forget(
+                    all_but=_experiments(table) if erasures == self._erasures else ()
+                )
+                self._erasures = erasures
             self._audited = audited
 
     def _is_waiting(self) -> bool:
@@ -189,7 +205,8 @@ class Engine:
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Give units of sticky experiments the variants they keep."""
         now = self._clock()
-        drawn = [(job, job.choice.drawn(job.unit, now)) for job in jobs]
+        kept_as = self._pseudonyms.of
+        drawn = [(job, job.choice.drawn(kept_as(job.unit), now)) for job in jobs]
         sticky = [(job, one) for job, one in drawn if one is not None]
         if not sticky:
             return
@@ -209,7 +226,7 @@ class Engine:
         choice, signature = job.choice, job.loaded.signature
         return Prediction(
             request_id=job.request_id,
-            unit=job.unit,
+            unit=self._pseudonyms.of(job.unit),
             at=self._clock(),
             endpoint=job.endpoint,
             model=choice.model,

@@ -131,6 +131,16 @@ class SqlCollection(Generic[T]):
             raise StatementError(str(unfit), None, None, unfit) from unfit
         return tuple(columns) if dialect.name == "postgresql" else list(zip(*columns, strict=True))
 
+    def remove(self, **equals: object) -> int:
+        """Remove the records whose fields equal those given."""
+        statement = self._table.delete().where(*self._equal(equals))
+        return self._connection.execute(statement).rowcount
+
+    def _equal(self, fields: Mapping[str, object]) -> list[Any]:
+        if not fields:
+            raise ValueError("name the fields of what is removed; everything is too much")
+        return [self._table.c[field] == value for field, value in fields.items()]
+
     def _insert(self) -> Any:
         dialect = self._connection.dialect.name
         return (postgresql if dialect == "postgresql" else sqlite).insert(self._table)

@@ -7,14 +7,24 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.errors import CorruptArtifact, StoreUnavailable
 from palio.experiments.events import Event, Exposure, LogEntry, Outcome, Prediction
 from palio.storage import tables
-from palio.storage.collections import among, listed, mark_of
+from palio.storage.collections import among, chunks, listed, mark_of
 from palio.storage.tables import audit_entries, audit_head, events
 
 __all__ = ["SqlAuditLog", "SqlEventLog"]
@@ -28,7 +38,14 @@ _KINDS: Mapping[str, type[Event]] = {
 _DECODERS = {kind: msgspec.json.Decoder(event) for kind, event in _KINDS.items()}
 _ENCODE = msgspec.json.Encoder().encode
 _AUDIT_FIELDS = [str(column.name) for column in audit_entries.c]
-_OTHER_NOUNS = ("endpoint", "experiment", "key", "lifecycle")  # whose names may be a model's
+_OTHER_NOUNS = (
+    "endpoint",
+    "experiment",
+    "key",
+    "lifecycle",
+    "units",
+)  # whose names may be a model's
+_UNIT = r'"unit":"((?:[^"\\]|\\.)*)"'  # in a text inside, there would be a \ before each "
 _LAST = 2**63 - 1
 _COLUMNS = ("kind", "request_id", "unit", "outcome_id", "revision", "body")
 
@@ -43,6 +60,7 @@ class SqlEventLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.erased = False
 
     def append(self, new: Sequence[Event]) -> None:
         """Add events in order."""
@@ -92,6 +110,30 @@ class SqlEventLog:
     ) -> Sequence[LogEntry]:
         """Return all revisions of outcomes."""
         return self._read_in("outcome_id", outcome_ids, up_to)
+
+    def given_to(self, units: Iterable[str], *, after: int, limit: int) -> Sequence[LogEntry]:
+        """Return predictions and exposures of units; the database looks through the bodies."""
+        query = select(events.c.seq, events.c.kind, events.c.body).where(
+            events.c.seq > after,
+            events.c.kind.in_(["prediction", "exposure"]),
+            self._unit_among(units),
+        )
+        return _entries(self._connection.execute(query.order_by(events.c.seq).limit(limit)).all())
+
+    def _unit_among(self, units: Iterable[str]) -> ColumnElement[bool]:
+        body = events.c.body
+        if self._connection.dialect.name == "postgresql":  # whose JSON stops at a NUL in a label
+            written = func.substring(body, cast(_UNIT, Text))
+            return written.in_([_ENCODE(unit).decode()[1:-1] for unit in units])
+        return func.json_extract(body, "$.unit").in_(list(units))
+
+    def erase(self, seqs: Iterable[int]) -> int:
+        """Remove entries."""
+        self.erased = True
+        return sum(
+            self._connection.execute(events.delete().where(events.c.seq.in_(some))).rowcount
+            for some in chunks(seqs)
+        )
 
     def latest(self, outcome_ids: Iterable[str], *, lock: bool = False) -> Mapping[str, Outcome]:
         """Return the last revision of outcomes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,7 @@ from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.lease import Lease
+from palio.experiments.marks import StoreMark
 from palio.experiments.published import Published
 from palio.experiments.statistics import (
     ContrastSums,
@@ -158,6 +159,11 @@ class SqlUnit:
         return SqlCollection(self._connection, tables.leases, Lease)
 
     @cached_property
+    def marks(self) -> SqlCollection[StoreMark]:
+        """What is remembered of the store as a whole."""
+        return SqlCollection(self._connection, tables.marks, StoreMark)
+
+    @cached_property
     def crossings(self) -> SqlCollection[Crossing]:
         """First crossings."""
         return SqlCollection(self._connection, tables.crossings, Crossing)
@@ -223,6 +229,17 @@ class SqlStore:
             yield unit
         with self._counting:
             self.audited += unit.audit.appended
+        if unit.log.erased and self.engine.dialect.name == "sqlite":
+            self._empty_journal()
+
+    def _empty_journal(self) -> None:
+        """Take pages that were overwritten out of SQLite's journal, where they still stand.
+
+        Where somebody is reading all the while, they go with the next erasure, or when the last
+        process closes the file.
+        """
+        with translated_errors(), closing(self.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _begin(self, options: dict[str, Any]) -> Iterator[Connection]:
@@ -324,6 +341,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
         "foreign_keys=ON",
         f"busy_timeout={_BUSY_MS}",
         "synchronous=NORMAL",
+        "secure_delete=ON",  # what is removed is overwritten, whoever wrote or moved it
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -354,6 +354,7 @@ cursors = _keyed(
     _count("seq"),
     _later(_count("matured"), "0"),
     _later(_count("start"), "0"),
+    _later(_count("revision"), "0"),
     _refers(experiment="experiments.key"),
 )
 unit_values = _keyed(
@@ -450,6 +451,7 @@ sticky_assignments = _keyed(
     _time("at"),
 )
 leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
+marks = _keyed("marks", ("name",), _word("name"), _word("value"), _time("at"))
 audit_entries = Table(
     "audit_entries",
     metadata,

@@ -49,6 +49,12 @@ class SqlVersions(SqlCollection[Version]):
         super().put_many(last.values())
         self._keep(last.values(), before)
 
+    @override
+    def remove(self, **equals: object) -> int:
+        arrivals = select(self._table.c.added).where(*self._equal(equals))
+        self._connection.execute(facts.delete().where(facts.c.version.in_(arrivals)))
+        return super().remove(**equals)
+
     def search(
         self, query: Query, *, order: Order, limit: int, after: Place | None = None
     ) -> Sequence[tuple[int, Version]]:

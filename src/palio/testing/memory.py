@@ -7,6 +7,7 @@ what would not survive a database does not survive here.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
 from palio.experiments.lease import Lease
+from palio.experiments.marks import StoreMark
 from palio.experiments.published import Published
 from palio.experiments.statistics import (
     ContrastSums,
@@ -60,11 +62,12 @@ class _State:
 
     records: dict[type, dict[Key, bytes]] = field(default_factory=dict)
     events: list[LogEntry] = field(default_factory=list)
+    numbered: int = 0  # the last place in the log that was given, whatever is gone since
     audit: list[AuditEntry] = field(default_factory=list)
 
     def copy(self) -> _State:
         records = {record: rows.copy() for record, rows in self.records.items()}
-        return _State(records, self.events.copy(), self.audit.copy())
+        return _State(records, self.events.copy(), self.numbered, self.audit.copy())
 
 
 class MemoryCollection(Generic[T]):
@@ -85,11 +88,7 @@ class MemoryCollection(Generic[T]):
 
     def find(self, *, last: int | None = None, **equals: object) -> Sequence[T]:
         """Return the records whose fields equal those given, in the order they were added."""
-        found = [
-            record
-            for record in map(self._read, self._rows.values())
-            if all(getattr(record, name) == value for name, value in equals.items())
-        ]
+        found = self._equal(equals)
         return found if last is None else found[max(0, len(found) - last) :]
 
     def add(self, record: T) -> None:
@@ -109,6 +108,22 @@ class MemoryCollection(Generic[T]):
         """Add records or replace those under the same keys."""
         for record in records:
             self._rows[self._key_of(record)] = _encoded(record)
+
+    def remove(self, **equals: object) -> int:
+        """Remove the records whose fields equal those given."""
+        if not equals:
+            raise ValueError("name the fields of what is removed; everything is too much")
+        found = self._equal(equals)
+        for record in found:
+            del self._rows[self._key_of(record)]
+        return len(found)
+
+    def _equal(self, fields: Mapping[str, object]) -> list[T]:
+        return [
+            record
+            for record in map(self._read, self._rows.values())
+            if all(getattr(record, name) == value for name, value in fields.items())
+        ]
 
     def _key_of(self, record: T) -> Key:
         return tuple(getattr(record, name) for name in self._key)
@@ -144,24 +159,43 @@ class MemoryVersions(MemoryCollection[Version]):
 
 
 class MemoryEventLog:
-    """The event log in a list."""
+    """The event log in a list, in the order of its numbers."""
 
     def __init__(self, state: _State) -> None:
+        self._state = state
         self._entries = state.events
 
     def append(self, events: Sequence[Event]) -> None:
         """Add events in order."""
         for event in events:
             kept = msgspec.json.decode(_encoded(event), type=type(event))
-            self._entries.append(LogEntry(len(self._entries) + 1, kept))
+            self._state.numbered += 1
+            self._entries.append(LogEntry(self._state.numbered, kept))
 
     def head(self) -> int:
         """Return the last ``seq``."""
-        return len(self._entries)
+        return self._entries[-1].seq if self._entries else 0
 
     def after(self, seq: int, *, limit: int) -> Sequence[LogEntry]:
         """Return entries from the one following ``seq``."""
-        return self._entries[seq : seq + limit]
+        start = self._place(seq)
+        return self._entries[start : start + limit]
+
+    def given_to(self, units: Iterable[str], *, after: int, limit: int) -> Sequence[LogEntry]:
+        """Return the predictions and exposures of units."""
+        asked = set(units)
+        found = (
+            entry
+            for entry in islice(self._entries, self._place(after), None)
+            if not isinstance(entry.event, Outcome) and entry.event.unit in asked
+        )
+        return list(islice(found, limit))
+
+    def erase(self, seqs: Iterable[int]) -> int:
+        """Remove entries."""
+        gone, before = set(seqs), len(self._entries)
+        self._entries[:] = [entry for entry in self._entries if entry.seq not in gone]
+        return before - len(self._entries)
 
     def of_requests(
         self, request_ids: Iterable[str], *, up_to: int | None = None
@@ -201,7 +235,11 @@ class MemoryEventLog:
         return {one.outcome_id: one for one in found if isinstance(one, Outcome)}
 
     def _up_to(self, seq: int | None) -> Iterator[LogEntry]:
-        return islice(self._entries, seq)
+        return islice(self._entries, None if seq is None else self._place(seq))
+
+    def _place(self, seq: int) -> int:
+        """Return how many entries stand up to ``seq``."""
+        return bisect_right(self._entries, seq, key=lambda entry: entry.seq)
 
 
 class MemoryAuditLog:
@@ -242,7 +280,8 @@ class MemoryAuditLog:
     def _is_of(self, model: str) -> Callable[[AuditEntry], bool]:
         endpoints = {one.name for one in self._endpoints.find(model=model)}
         experiments = {one.key for one in self._experiments.find(model=model)}
-        others = {"endpoint": endpoints, "experiment": experiments, "key": (), "lifecycle": ()}
+        others = {"endpoint": endpoints, "experiment": experiments}
+        others |= {one: set() for one in ("key", "lifecycle", "units")}
 
         def is_of(entry: AuditEntry) -> bool:
             noun = entry.action.partition(".")[0]
@@ -284,6 +323,7 @@ class MemoryUnit:
         self.published = MemoryCollection(state, Published, "experiment", "policy_version")
         self.sticky = MemoryCollection(state, StickyAssignment, "experiment", "unit")
         self.leases = MemoryCollection(state, Lease, "name")
+        self.marks = MemoryCollection(state, StoreMark, "name")
         self.crossings = MemoryCollection(
             state, Crossing, "experiment", "metric", "variant", "verdict"
         )

@@ -30,6 +30,7 @@ from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, V
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, Outcome, Prediction
 from palio.experiments.lease import Lease
+from palio.experiments.marks import StoreMark
 from palio.experiments.metrics import Direction, Metric
 from palio.experiments.published import Published
 from palio.experiments.statistics import (
@@ -378,7 +379,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
             published=None,
         ),
     ],
-    "cursors": [Cursor("exp-1", 2**53, 2**52, 2**51), Cursor("a", 0)],
+    "cursors": [Cursor("exp-1", 2**53, 2**52, 2**51, 2**50), Cursor("a", 0)],
     "unit_values": [_VALUES, replace(_VALUES, unit="a", values={}, first_at=None)],
     "metric_sums": [
         _SUMS,
@@ -394,6 +395,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     ],
     "sticky": [_STICKY, replace(_STICKY, unit="a")],
     "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
+    "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
     "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
     "reported_sums": [_REPORTED, replace(_REPORTED, metric="a")],
     "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
@@ -450,6 +452,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "published": ("experiment", "policy_version"),
     "sticky": ("experiment", "unit"),
     "leases": ("name",),
+    "marks": ("name",),
     "variant_counts": ("experiment", "epoch", "variant"),
     "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),
@@ -461,7 +464,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
-        *("contrast_sums", "falls", "sticky", "leases"),
+        *("contrast_sums", "falls", "sticky", "leases", "marks"),
     }
 )
 """Statistics, which come in any order."""

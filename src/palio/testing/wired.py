@@ -13,7 +13,9 @@ from palio.delivery.service import Endpoints
 from palio.experiments.design import ExperimentDraft
 from palio.experiments.domain import Experiment
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.ports import Store
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Version, VersionDraft
@@ -39,6 +41,8 @@ class Wired:
     ids: FakeIds = field(default_factory=FakeIds)
     files: FakeArtifacts = field(default_factory=FakeArtifacts)
     vouching: Vouching = NOBODY
+    pseudonyms: Pseudonyms = AS_SENT
+    retention_days: int | None = None
 
     def acting(self, name: str, role: Role) -> Wired:
         """Return the same verbs in another name."""
@@ -87,12 +91,30 @@ class Wired:
             ids=self.ids,
             actor=self.actor,
             vouching=self.vouching,
+            pseudonyms=self.pseudonyms,
         )
 
     @property
     def outcomes(self) -> Outcomes:
         """The verb on outcomes."""
-        return Outcomes(store=self.store, clock=self.clock, ids=self.ids, actor=self.actor)
+        return Outcomes(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            actor=self.actor,
+            pseudonyms=self.pseudonyms,
+        )
+
+    @property
+    def units(self) -> Units:
+        """Verbs on units."""
+        return Units(
+            store=self.store,
+            clock=self.clock,
+            actor=self.actor,
+            pseudonyms=self.pseudonyms,
+            retention_days=self.retention_days,
+        )
 
     @property
     def keys(self) -> Keys:

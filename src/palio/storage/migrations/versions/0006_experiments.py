@@ -20,7 +20,7 @@ def upgrade() -> None:
     for table in _FOLDED:
         op.drop_table(table)
     op.execute("DELETE FROM cursors")
-    for name in ("matured", "start"):
+    for name in ("matured", "start", "revision"):
         op.add_column("cursors", _later(name))
     for name in ("known", "weights"):
         empty = sa.text("'{}'")
@@ -36,6 +36,12 @@ def upgrade() -> None:
         _text("holder"),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_leases"),
+    )
+    op.create_table(
+        "marks",
+        *map(_text, ("name", "value")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_marks"),
     )
 
 
