@@ -18,7 +18,7 @@ from bench_recording import fresh_store
 
 from palio.access.domain import Identity, Role
 from palio.delivery.domain import Endpoint
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Variant
 from palio.experiments.events import Outcome, Prediction
 from palio.experiments.service import Experiments
 from palio.registry.domain import Manifest, Model, Version

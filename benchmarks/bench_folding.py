@@ -27,7 +27,7 @@ from bench_analysis import prepared
 from bench_recording import fresh_store
 
 from palio.experiments.events import Outcome, Prediction
-from palio.experiments.folding import read_batch
+from palio.experiments.folding.folding import read_batch
 from palio.storage import schema
 from palio.storage.store import SqlStore, engine_for
 

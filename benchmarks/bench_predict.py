@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 import palio
 from palio.access.domain import Role
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
 
 FEATURES = 23
 SECONDS = 2.0

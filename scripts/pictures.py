@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from palio.dashboard.record_text import record_charts
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.events import OutcomeDraft
-from palio.experiments.policy import Policy, PolicyKind
 from palio.testing.memory import MemoryStore
 from palio.testing.wired import Wired
 

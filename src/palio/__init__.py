@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from palio.errors import PalioError
 
 if TYPE_CHECKING:
-    from palio.experiments.assignment import Namespace
-    from palio.experiments.audience import Condition
-    from palio.experiments.covariates import Covariate, Segment
-    from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+    from palio.experiments.designs.assignment import Namespace
+    from palio.experiments.designs.audience import Condition
+    from palio.experiments.designs.covariates import Covariate, Segment
+    from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+    from palio.experiments.designs.metrics import Metric
+    from palio.experiments.designs.policy import Policy, PolicyKind
+    from palio.experiments.designs.risk import Criteria, StopLoss
     from palio.experiments.events import OutcomeDraft
-    from palio.experiments.frames import analyze
-    from palio.experiments.metrics import Metric
-    from palio.experiments.off_policy import off_policy
-    from palio.experiments.policy import Policy, PolicyKind
-    from palio.experiments.risk import Criteria, StopLoss
+    from palio.experiments.tables.frames import analyze
+    from palio.experiments.tables.off_policy import off_policy
     from palio.platform import connect
     from palio.registry.lifecycle import Lifecycle
     from palio.registry.signature import Feature, Signature
@@ -56,28 +56,28 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Condition": "palio.experiments.audience",
-    "Covariate": "palio.experiments.covariates",
-    "Criteria": "palio.experiments.risk",
-    "ExperimentDraft": "palio.experiments.design",
+    "Condition": "palio.experiments.designs.audience",
+    "Covariate": "palio.experiments.designs.covariates",
+    "Criteria": "palio.experiments.designs.risk",
+    "ExperimentDraft": "palio.experiments.designs.design",
     "Feature": "palio.registry.signature",
     "Lifecycle": "palio.registry.lifecycle",
-    "Metric": "palio.experiments.metrics",
-    "Metrics": "palio.experiments.design",
-    "Namespace": "palio.experiments.assignment",
+    "Metric": "palio.experiments.designs.metrics",
+    "Metrics": "palio.experiments.designs.design",
+    "Namespace": "palio.experiments.designs.assignment",
     "OutcomeDraft": "palio.experiments.events",
     "Palio": "palio.session",
-    "Policy": "palio.experiments.policy",
-    "PolicyKind": "palio.experiments.policy",
-    "Segment": "palio.experiments.covariates",
+    "Policy": "palio.experiments.designs.policy",
+    "PolicyKind": "palio.experiments.designs.policy",
+    "Segment": "palio.experiments.designs.covariates",
     "Signature": "palio.registry.signature",
-    "StopLoss": "palio.experiments.risk",
-    "Stopping": "palio.experiments.design",
-    "Type": "palio.experiments.design",
-    "Variant": "palio.experiments.design",
-    "analyze": "palio.experiments.frames",
+    "StopLoss": "palio.experiments.designs.risk",
+    "Stopping": "palio.experiments.designs.design",
+    "Type": "palio.experiments.designs.design",
+    "Variant": "palio.experiments.designs.design",
+    "analyze": "palio.experiments.tables.frames",
     "connect": "palio.platform",
-    "off_policy": "palio.experiments.off_policy",
+    "off_policy": "palio.experiments.tables.off_policy",
 }
 
 

@@ -31,10 +31,10 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.outcomes import Outcomes
-from palio.experiments.pseudonyms import Pseudonyms, agree
-from palio.experiments.retaining import forget_daily
+from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
+from palio.experiments.privacy.retaining import forget_daily
+from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
-from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader

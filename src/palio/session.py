@@ -17,10 +17,10 @@ from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.service import Endpoints
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
-from palio.experiments.audience import Attributes
+from palio.experiments.designs.audience import Attributes
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
-from palio.experiments.units import Units
 from palio.ports import Clock
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Attestation, Version, VersionDraft

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from palio.experiments.frames import analyze
-from palio.experiments.off_policy import off_policy
+from palio.experiments.tables.frames import analyze
+from palio.experiments.tables.off_policy import off_policy
 
 Cli = Callable[..., tuple[int, str, str]]
 ARMS = ("--variant", "arm", "--control", "A", "--goal", "revenue:higher")

@@ -9,13 +9,13 @@ import pytest
 
 from palio.cli.designs import read_design
 from palio.errors import InvalidInput
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition
-from palio.experiments.covariates import Covariate, Segment
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
-from palio.experiments.metrics import Direction, Metric
-from palio.experiments.policy import Policy, PolicyKind
-from palio.experiments.risk import Criteria, StopLoss
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition
+from palio.experiments.designs.covariates import Covariate, Segment
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.metrics import Direction, Metric
+from palio.experiments.designs.policy import Policy, PolicyKind
+from palio.experiments.designs.risk import Criteria, StopLoss
 
 WHOLE = """
 key: pricing

@@ -11,10 +11,10 @@ from tests.e2e import servers
 
 import palio
 from palio import platform
-from palio.experiments.analysis import DecisionKind
-from palio.experiments.design import Stopping
+from palio.experiments.designs.design import Stopping
 from palio.experiments.domain import State
 from palio.experiments.evaluating import EVALUATOR, Act
+from palio.experiments.judging.analysis import DecisionKind
 from palio.experiments.lease import Lease
 from palio.settings import Settings
 from palio.storage.store import SqlStore, engine_for

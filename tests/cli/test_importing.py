@@ -21,7 +21,7 @@ import pytest
 from tests.e2e import servers
 
 import palio
-from palio.experiments.design import Metrics, Variant
+from palio.experiments.designs.design import Metrics, Variant
 from palio.experiments.events import Outcome
 from palio.storage.store import SqlStore, engine_for
 from palio.testing.records import design, prediction

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e import servers
 from tests.e2e.worlds import World
 
-from palio.experiments.audience import Condition
+from palio.experiments.designs.audience import Condition
 
 Cli = Callable[..., tuple[int, str, str]]
 ROWS = "[[1, 2, 3]]"

@@ -13,9 +13,9 @@ import pytest
 from tests.e2e.worlds import World
 
 from palio.bucketing import Split
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
 
 Cli = Callable[..., tuple[int, str, str]]
 Told = Callable[..., Any]

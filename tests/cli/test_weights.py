@@ -9,9 +9,9 @@ import pytest
 from tests.e2e import servers
 
 import palio
-from palio.experiments.design import Metrics, Type
+from palio.experiments.designs.design import Metrics, Type
+from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.events import OutcomeDraft
-from palio.experiments.policy import Policy, PolicyKind
 
 
 @pytest.fixture

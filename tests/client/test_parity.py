@@ -36,11 +36,11 @@ from palio.errors import (
     StoreUnavailable,
     TooLarge,
 )
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition, Test
-from palio.experiments.design import ExperimentDraft, Metrics, Type, Variant
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition, Test
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Type, Variant
+from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.events import OutcomeDraft
-from palio.experiments.policy import Policy, PolicyKind
 from palio.registry.domain import VersionDraft
 from palio.registry.lifecycle import Lifecycle
 from palio.testing.attestations import FakeKey, signed_by

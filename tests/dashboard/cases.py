@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from palio.access.audit import GENESIS, AuditEntry, Change, seal
-from palio.experiments.analysis import Look, Report, Statistics, looks_of
-from palio.experiments.decision import report_of
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Variant
 from palio.experiments.domain import Experiment, State
-from palio.experiments.statistics import MetricSums, VariantCounts
+from palio.experiments.folding.statistics import MetricSums, VariantCounts
+from palio.experiments.judging.analysis import Look, Report, Statistics, looks_of
+from palio.experiments.judging.decision import report_of
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 from palio.charts.render import bundle_script
 from palio.dashboard.record import record_page
 from palio.dashboard.record_text import record_charts, record_markdown
-from palio.experiments.decision import report_of
+from palio.experiments.judging.decision import report_of
 
 from . import cases
 

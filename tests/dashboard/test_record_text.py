@@ -9,8 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from palio.dashboard.record_text import record_charts, record_markdown
-from palio.experiments.analysis import Look, Report
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import Look, Report
 from palio.testing.records import ODD
 
 from . import cases

@@ -10,9 +10,9 @@ import pytest
 from palio.bucketing import Split
 from palio.delivery.domain import Choice, Route, Table
 from palio.errors import InvalidInput, NotFound
-from palio.experiments.assignment import Assigner, Namespace, Part
-from palio.experiments.audience import Condition
-from palio.experiments.covariates import Segment
+from palio.experiments.designs.assignment import Assigner, Namespace, Part
+from palio.experiments.designs.audience import Condition
+from palio.experiments.designs.covariates import Segment
 from palio.testing.records import WHEN
 
 SPLIT = Split.of(salt="s", weights={"control": 0.25, "challenger": 0.75})

@@ -10,7 +10,7 @@ from tests.experiments.bandit_cases import Traffic, bandit
 from palio.delivery.domain import Table
 from palio.delivery.service import routing_table
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from palio.experiments.assignment import Namespace
+from palio.experiments.designs.assignment import Namespace
 from palio.experiments.domain import State
 from palio.testing.memory import MemoryAuditLog, MemoryStore
 from palio.testing.records import design

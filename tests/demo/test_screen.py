@@ -14,7 +14,8 @@ from palio.demo.closing import close
 from palio.demo.replay import Sent
 from palio.demo.result import Champion, DemoResult, Source
 from palio.demo.screen import LiveScreen, PlainScreen, Screen, screen_for
-from palio.experiments.analysis import (
+from palio.experiments.folding.verification import Verification
+from palio.experiments.judging.analysis import (
     Arm,
     Contrast,
     Decision,
@@ -24,7 +25,6 @@ from palio.experiments.analysis import (
     SampleRatio,
     Verdict,
 )
-from palio.experiments.verification import Verification
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 import palio
 from palio import platform
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
 from palio.settings import Settings
 
 PATIENCE_S = 30.0  # what a busy machine is given before a test says that something hangs

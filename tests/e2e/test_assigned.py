@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import palio
-from palio.experiments.analysis import Contrast
-from palio.experiments.design import Metrics, Stopping, Type, Variant
+from palio.experiments.designs.design import Metrics, Stopping, Type, Variant
 from palio.experiments.domain import Experiment
 from palio.experiments.events import OutcomeDraft, Prediction
+from palio.experiments.judging.analysis import Contrast
 from palio.storage.store import SqlStore, engine_for
 from palio.testing.steps import change
 

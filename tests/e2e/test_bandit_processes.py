@@ -21,10 +21,10 @@ from typing import Any
 from tests.experiments.bandit_cases import bandit
 
 from palio.access.audit import first_break
-from palio.experiments.design import Stopping
+from palio.experiments.designs.design import Stopping
 from palio.experiments.events import Outcome, Prediction
-from palio.experiments.refreshing import weights_from
 from palio.experiments.service import Experiments
+from palio.experiments.weights.refreshing import weights_from
 from palio.storage.store import SqlStore
 from palio.testing.wired import Wired
 

@@ -12,7 +12,7 @@ import pytest
 
 import palio
 from palio.access.audit import AuditEntry
-from palio.experiments.design import Metrics, Stopping
+from palio.experiments.designs.design import Metrics, Stopping
 from palio.experiments.domain import State
 from palio.experiments.evaluating import EVALUATOR
 from palio.experiments.events import OutcomeDraft

@@ -18,9 +18,9 @@ import pytest
 
 import palio
 from palio.access.audit import first_break
-from palio.experiments.analysis import Report
 from palio.experiments.events import LogEntry, Outcome, Prediction
-from palio.experiments.verification import Verification
+from palio.experiments.folding.verification import Verification
+from palio.experiments.judging.analysis import Report
 from palio.storage.store import SqlStore, engine_for
 
 from . import servers

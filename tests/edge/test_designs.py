@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from palio.edge.designs import declared
-from palio.experiments.covariates import Covariate, Segment
-from palio.experiments.design import Metrics, Stopping, Type
-from palio.experiments.policy import Policy, PolicyKind
-from palio.experiments.risk import Criteria, StopLoss
+from palio.experiments.designs.covariates import Covariate, Segment
+from palio.experiments.designs.design import Metrics, Stopping, Type
+from palio.experiments.designs.policy import Policy, PolicyKind
+from palio.experiments.designs.risk import Criteria, StopLoss
 from palio.testing.records import design
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.domain import Experiment
 from palio.experiments.events import OutcomeDraft, Prediction
-from palio.experiments.policy import Policy, PolicyKind
 from palio.testing.records import design, prediction
 from palio.testing.wired import Wired
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from palio.experiments.analysis import Crossing, DecisionKind, Statistics
-from palio.experiments.decision import report_of
-from palio.experiments.design import Stopping
+from palio.experiments.designs.design import Stopping
 from palio.experiments.domain import Experiment, State
-from palio.experiments.statistics import MetricSums, VariantCounts
+from palio.experiments.folding.statistics import MetricSums, VariantCounts
+from palio.experiments.judging.analysis import Crossing, DecisionKind, Statistics
+from palio.experiments.judging.decision import report_of
 from palio.testing.records import design
 
 SEEDS, LOOKS, UNITS = 200, 50, 4_000

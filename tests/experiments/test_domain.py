@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palio.errors import IllegalTransition, InvalidInput
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.metrics import Direction, Metric
 from palio.experiments.domain import ALLOWED, OPEN, Experiment, State
-from palio.experiments.metrics import Direction, Metric
 from palio.testing.records import design
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from palio.delivery.service import routing_table
 from palio.errors import Conflict
-from palio.experiments.analysis import DecisionKind
-from palio.experiments.design import Metrics
+from palio.experiments.designs.design import Metrics
 from palio.experiments.domain import State
 from palio.experiments.events import Outcome, OutcomeDraft, Prediction
+from palio.experiments.judging.analysis import DecisionKind
 from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction
 from palio.testing.steps import in_threads

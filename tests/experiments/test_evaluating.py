@@ -10,12 +10,12 @@ import pytest
 
 from palio.access.domain import Role
 from palio.errors import Conflict
-from palio.experiments.analysis import DecisionKind
-from palio.experiments.design import Metrics, Stopping, Type
+from palio.experiments.designs.design import Metrics, Stopping, Type
+from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.domain import State
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.events import OutcomeDraft
-from palio.experiments.policy import Policy, PolicyKind
+from palio.experiments.judging.analysis import DecisionKind
 from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction
 from palio.testing.steps import in_threads

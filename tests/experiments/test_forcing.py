@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from palio.errors import Conflict, InvalidInput
-from palio.experiments.design import Variant
+from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
 from palio.registry.lifecycle import STANDARD
 from palio.testing.records import design

@@ -2,7 +2,7 @@
 
 Outcomes come out of order, repeated, corrected, before their prediction, or never; labels mature
 as time goes on. After every fold the statistics equal a recomputation from the events that shares
-none of the fold's arithmetic (`palio.experiments.verification`), within its stated tolerance.
+none of the fold's arithmetic (`palio.experiments.folding.verification`), within its tolerance.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import IllegalTransition, InvalidOutcome, PalioError
-from palio.experiments.covariates import Covariate, Segment
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.covariates import Covariate, Segment
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.metrics import Direction, Metric
+from palio.experiments.designs.policy import Policy, PolicyKind
+from palio.experiments.designs.risk import StopLoss
 from palio.experiments.domain import State
 from palio.experiments.events import Event, OutcomeDraft, Scored
-from palio.experiments.folding import read_batch
-from palio.experiments.metrics import Direction, Metric
-from palio.experiments.policy import Policy, PolicyKind
-from palio.experiments.published import Published
-from palio.experiments.risk import StopLoss
-from palio.experiments.verification import verify_within
+from palio.experiments.folding.folding import read_batch
+from palio.experiments.folding.verification import verify_within
+from palio.experiments.weights.published import Published
 from palio.ports import Store
 from palio.storage import schema
 from palio.storage.store import SqlStore, engine_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palio.errors import InvalidInput
-from palio.experiments.assignment import Namespace
+from palio.experiments.designs.assignment import Namespace
 
 
 def test_a_range_is_read_as_people_write_it() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from palio.errors import InvalidOutcome, NotFound, TooLarge
-from palio.experiments.analysis import ReportedFigures
-from palio.experiments.design import Metrics
+from palio.experiments.designs.design import Metrics
+from palio.experiments.designs.metrics import Direction, Metric
 from palio.experiments.events import LONGEST_ID, Outcome, OutcomeDraft
-from palio.experiments.metrics import Direction, Metric
+from palio.experiments.judging.analysis import ReportedFigures
 from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction
 from palio.testing.steps import in_threads

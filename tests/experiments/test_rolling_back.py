@@ -7,9 +7,9 @@ import pytest
 from palio.access.domain import Role
 from palio.delivery.service import routing_table
 from palio.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, NotFound
-from palio.experiments.analysis import DecisionKind
-from palio.experiments.design import Metrics
+from palio.experiments.designs.design import Metrics
 from palio.experiments.domain import State
+from palio.experiments.judging.analysis import DecisionKind
 from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction
 from palio.testing.wired import Wired

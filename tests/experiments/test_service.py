@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from palio.errors import AlreadyExists, Conflict, IllegalTransition, InvalidInput, NotFound
-from palio.experiments.analysis import DecisionKind
-from palio.experiments.design import Type, Variant
+from palio.experiments.designs.design import Type, Variant
 from palio.experiments.domain import State
 from palio.experiments.events import OutcomeDraft
+from palio.experiments.judging.analysis import DecisionKind
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.testing.records import design, prediction
 from palio.testing.wired import Wired

@@ -15,7 +15,7 @@ from tests.e2e import servers
 from tests.e2e.worlds import World, serve
 
 import palio
-from palio.experiments.audience import Condition
+from palio.experiments.designs.audience import Condition
 from palio.experiments.events import LogEntry, Prediction
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.storage.store import SqlStore, engine_for
@@ -283,7 +283,7 @@ def test_nullable_fields_take_null(world: World) -> None:
 
 
 def test_a_model_that_raises_is_its_variant_s_error(world: World) -> None:
-    from palio.experiments.design import Metrics, Variant  # noqa: PLC0415
+    from palio.experiments.designs.design import Metrics, Variant  # noqa: PLC0415
 
     signature = Signature(
         features=tuple(Feature(f"x{at}", FeatureType.NUMBER, nullable=True) for at in range(3)),

@@ -21,7 +21,7 @@ from palio.errors import (
     PalioError,
     StoreUnavailable,
 )
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
 from palio.registry.domain import MoveKind, VersionDraft
 from palio.registry.lifecycle import Lifecycle
 from palio.storage.store import SqlStore

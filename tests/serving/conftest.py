@@ -15,7 +15,7 @@ from palio.artifacts.sources import FileSources
 from palio.delivery.domain import PredictRequest
 from palio.delivery.service import Endpoints
 from palio.errors import StoreUnavailable
-from palio.experiments.design import ExperimentDraft, Metrics, Variant
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
 from palio.experiments.events import Prediction
 from palio.experiments.service import Experiments
 from palio.registry.domain import Version, VersionDraft

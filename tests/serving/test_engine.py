@@ -16,7 +16,7 @@ from palio.errors import (
     PredictionFailed,
     StoreUnavailable,
 )
-from palio.experiments.design import Variant
+from palio.experiments.designs.design import Variant
 from palio.serving.engine import Engine, told
 from palio.serving.jobs import Job
 from palio.testing.records import outcome, prediction

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from palio.errors import CorruptArtifact
-from palio.experiments.design import Metrics, Type, Variant
+from palio.experiments.designs.design import Metrics, Type, Variant
 from palio.serving.local import LocalServer, TickServer
 
 from .conftest import House, ask

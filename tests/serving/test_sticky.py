@@ -11,13 +11,13 @@ import pytest
 from palio.access.domain import Identity, Role
 from palio.bucketing import Split
 from palio.errors import StoreUnavailable
-from palio.experiments.assignment import Assigner
-from palio.experiments.covariates import Segment
+from palio.experiments.designs.assignment import Assigner
+from palio.experiments.designs.covariates import Segment
 from palio.experiments.events import Prediction
-from palio.experiments.pseudonyms import Pseudonyms
+from palio.experiments.privacy.pseudonyms import Pseudonyms
+from palio.experiments.privacy.units import Units
 from palio.experiments.running import Giving
-from palio.experiments.sticky import Drawn, StickyAssignment
-from palio.experiments.units import Units
+from palio.experiments.weights.sticky import Drawn, StickyAssignment
 from palio.serving import local
 from palio.serving.engine import Engine
 from palio.serving.local import LocalServer, TickServer

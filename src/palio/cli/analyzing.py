@@ -14,10 +14,10 @@ from palio.cli.output import AsJson, listing, print_json
 from palio.cli.tables import numbers, refusing, scan
 from palio.cli.verdicts import amount, percent, share
 from palio.errors import InvalidInput
-from palio.experiments.analysis import Contrast, MetricRole, Report, Verdict
-from palio.experiments.frame_units import measure_named
-from palio.experiments.frames import FrameReport
-from palio.experiments.frames import analyze as analyze_frame
+from palio.experiments.judging.analysis import Contrast, MetricRole, Report, Verdict
+from palio.experiments.tables.frame_units import measure_named
+from palio.experiments.tables.frames import FrameReport
+from palio.experiments.tables.frames import analyze as analyze_frame
 
 __all__ = ["analyze"]
 

@@ -14,11 +14,11 @@ from palio.cli.output import AsJson, done
 from palio.cli.session import verbs
 from palio.edge.fields import unknown_field
 from palio.errors import InvalidInput
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition
-from palio.experiments.covariates import Covariate, Segment
-from palio.experiments.design import ExperimentDraft
-from palio.experiments.policy import Policy, PolicyKind
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition
+from palio.experiments.designs.covariates import Covariate, Segment
+from palio.experiments.designs.design import ExperimentDraft
+from palio.experiments.designs.policy import Policy, PolicyKind
 
 __all__ = ["app", "read_design"]
 

@@ -11,11 +11,11 @@ from palio.cli.output import AsJson, describe, done, listing, moment, number, pr
 from palio.cli.session import verbs
 from palio.edge.designs import declared
 from palio.errors import InvalidInput
-from palio.experiments.analysis import Contrast, Report
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import Contrast, Report
 
 __all__ = ["Key", "app"]
 

@@ -12,7 +12,7 @@ from palio.cli.output import AsJson, describe
 from palio.cli.tables import numbers, refusing, scan
 from palio.cli.verdicts import amount, share
 from palio.errors import InvalidInput
-from palio.experiments.off_policy import off_policy as evaluate
+from palio.experiments.tables.off_policy import off_policy as evaluate
 from palio.stats import Estimate
 
 __all__ = ["off_policy"]

@@ -10,7 +10,7 @@ import typer
 from palio.cli.output import AsJson, describe, print_json
 from palio.cli.session import opened, wiring
 from palio.errors import InvalidInput
-from palio.experiments.audience import Attributes, value_of
+from palio.experiments.designs.audience import Attributes, value_of
 
 __all__ = ["predict", "serve", "store"]
 

@@ -15,7 +15,7 @@ from palio.bucketing import Split
 from palio.cli.output import AsJson, listing, print_json
 from palio.cli.session import verbs
 from palio.errors import InvalidInput
-from palio.experiments.assignment import Assigner, Namespace, Part
+from palio.experiments.designs.assignment import Assigner, Namespace, Part
 from palio.experiments.domain import Experiment, State
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from palio.cli.experiments import Key
 from palio.cli.output import AsJson, done, listing, moment, number
 from palio.cli.session import verbs
 from palio.errors import InvalidInput
-from palio.experiments.published import Published
+from palio.experiments.weights.published import Published
 
 __all__ = ["app"]
 

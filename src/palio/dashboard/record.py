@@ -28,9 +28,9 @@ from palio.dashboard.words import (
     verdict_in_words,
 )
 from palio.edge.designs import declared
-from palio.experiments.analysis import Contrast, Look, MetricRole, Report, Verdict
+from palio.experiments.designs.metrics import Direction
 from palio.experiments.domain import Experiment
-from palio.experiments.metrics import Direction
+from palio.experiments.judging.analysis import Contrast, Look, MetricRole, Report, Verdict
 from palio.registry.domain import Version
 
 __all__ = ["drawings_of", "record_page"]

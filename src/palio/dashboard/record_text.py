@@ -16,8 +16,8 @@ from palio.dashboard.words import (
     verdict_in_words,
 )
 from palio.edge.designs import declared
-from palio.experiments.analysis import Contrast, Look, MetricRole, Report
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import Contrast, Look, MetricRole, Report
 from palio.registry.domain import Version
 
 __all__ = ["record_charts", "record_markdown"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from palio.experiments.analysis import (
+from palio.experiments.designs.metrics import Direction, Metric
+from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import (
     Contrast,
     DecisionKind,
     MetricRole,
@@ -10,8 +12,6 @@ from palio.experiments.analysis import (
     SampleRatio,
     Verdict,
 )
-from palio.experiments.domain import Experiment
-from palio.experiments.metrics import Direction, Metric
 
 __all__ = ["effect_in_words", "headline", "kind_in_words", "split_in_words", "verdict_in_words"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from palio.errors import InvalidInput, NotFound
-from palio.experiments.assignment import Assigner
-from palio.experiments.audience import Attributes
-from palio.experiments.sticky import Drawn, StickyAssignment
+from palio.experiments.designs.assignment import Assigner
+from palio.experiments.designs.audience import Attributes
+from palio.experiments.weights.sticky import Drawn, StickyAssignment
 from palio.registry.signature import Label
 
 __all__ = ["Answer", "Choice", "Endpoint", "PredictRequest", "Route", "Table"]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from palio.dashboard.words import kind_in_words
 from palio.demo.result import DemoResult
-from palio.experiments.analysis import DecisionKind
+from palio.experiments.judging.analysis import DecisionKind
 
 __all__ = ["close"]
 

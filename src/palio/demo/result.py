@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palio.access.audit import AuditEntry
-from palio.experiments.analysis import Arm, Contrast, Decision, Look, SampleRatio
-from palio.experiments.verification import Verification
+from palio.experiments.folding.verification import Verification
+from palio.experiments.judging.analysis import Arm, Contrast, Decision, Look, SampleRatio
 
 __all__ = ["Champion", "DemoResult", "Source"]
 

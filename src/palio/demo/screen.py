@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from palio.dashboard.words import kind_in_words
 from palio.demo.replay import Sent
-from palio.experiments.analysis import DecisionKind, Report
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import DecisionKind, Report
 
 __all__ = ["LiveScreen", "PlainScreen", "Screen", "SilentScreen", "screen_for"]
 

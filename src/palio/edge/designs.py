@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from palio.experiments.design import ExperimentDraft, Stopping
-from palio.experiments.policy import Policy
-from palio.experiments.risk import Criteria, StopLoss
+from palio.experiments.designs.design import ExperimentDraft, Stopping
+from palio.experiments.designs.policy import Policy
+from palio.experiments.designs.risk import Criteria, StopLoss
 
 __all__ = ["declared"]
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol, Self
 from palio.access.audit import AuditEntry
 from palio.delivery.domain import Answer
 from palio.edge.verbs import Verbs
-from palio.experiments.analysis import Look, Report
-from palio.experiments.audience import Attributes
+from palio.experiments.designs.audience import Attributes
 from palio.experiments.domain import Experiment
 from palio.experiments.evaluating import Act
+from palio.experiments.judging.analysis import Look, Report
 from palio.registry.domain import Attestation, Version
 from palio.registry.signing.attestation import Verdict
 

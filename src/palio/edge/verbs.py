@@ -9,8 +9,8 @@ from palio.access.domain import Identity
 from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
-from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models

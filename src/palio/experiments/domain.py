@@ -9,8 +9,8 @@ from datetime import datetime
 
 from palio.bucketing import Split
 from palio.errors import IllegalTransition, InvalidInput
-from palio.experiments.assignment import Assigner
-from palio.experiments.design import ExperimentDraft, Type, Variant
+from palio.experiments.designs.assignment import Assigner
+from palio.experiments.designs.design import ExperimentDraft, Type, Variant
 
 __all__ = ["ALLOWED", "OPEN", "Experiment", "State"]
 

@@ -15,8 +15,8 @@ from functools import partial
 from typing import TypeVar
 
 from palio.errors import AlreadyExists, PalioError
-from palio.experiments.analysis import Decision, DecisionKind
 from palio.experiments.domain import Experiment, State
+from palio.experiments.judging.analysis import Decision, DecisionKind
 from palio.experiments.lease import Lease
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.service import Experiments

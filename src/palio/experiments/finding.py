@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from palio.errors import NotFound
-from palio.experiments.analysis import Statistics
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import Statistics
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.publishing import weights_by_epoch
+from palio.experiments.weights.publishing import weights_by_epoch
 
 __all__ = ["find_experiment", "model_of", "statistics_of"]
 

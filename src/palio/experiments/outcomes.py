@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from palio.access.domain import Identity, Role, requires
 from palio.errors import InvalidOutcome, NotFound, TooLarge
+from palio.experiments.designs.metrics import Metric
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import (
     Outcome,
@@ -18,9 +19,8 @@ from palio.experiments.events import (
     check_draft,
     refused,
 )
-from palio.experiments.metrics import Metric
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 
 __all__ = ["Outcomes"]

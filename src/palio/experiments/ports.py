@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
-from palio.experiments.lease import Lease
-from palio.experiments.marks import StoreMark
-from palio.experiments.published import Published
-from palio.experiments.statistics import (
+from palio.experiments.folding.statistics import (
     ContrastSums,
     Cursor,
     Falls,
@@ -20,7 +16,11 @@ from palio.experiments.statistics import (
     UnitValues,
     VariantCounts,
 )
-from palio.experiments.sticky import StickyAssignment
+from palio.experiments.judging.analysis import Crossing, Look, Record
+from palio.experiments.lease import Lease
+from palio.experiments.privacy.marks import StoreMark
+from palio.experiments.weights.published import Published
+from palio.experiments.weights.sticky import StickyAssignment
 from palio.ports import Collection
 from palio.registry.ports import RegistryUnit
 

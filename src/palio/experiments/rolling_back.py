@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from palio.access.audit import Change
 from palio.errors import Conflict, InvalidInput
-from palio.experiments.analysis import DecisionKind, Report
 from palio.experiments.domain import Experiment, State
+from palio.experiments.judging.analysis import DecisionKind, Report
 from palio.experiments.ports import ExperimentUnit
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from palio.errors import Conflict, InvalidInput, NotFound, TooLarge
-from palio.experiments.assignment import Assigner, Assignment
-from palio.experiments.audience import Attributes, check_attributes
+from palio.experiments.designs.assignment import Assigner, Assignment
+from palio.experiments.designs.audience import Attributes, check_attributes
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import Exposure, check_id
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
-from palio.experiments.sticky import Drawn, StickyAssignment, StickyUnit, keep, look_up
+from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.weights.sticky import Drawn, StickyAssignment, StickyUnit, keep, look_up
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
 

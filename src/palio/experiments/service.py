@@ -9,40 +9,40 @@ from typing import Any
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from palio.experiments.analysis import (
+from palio.experiments.designs.assignment import Assignment
+from palio.experiments.designs.audience import Attributes
+from palio.experiments.designs.design import ExperimentDraft
+from palio.experiments.domain import Experiment, State
+from palio.experiments.finding import find_experiment as _find
+from palio.experiments.finding import model_of as _model_of
+from palio.experiments.finding import statistics_of as _statistics
+from palio.experiments.folding.folding import read_batch
+from palio.experiments.folding.rebuilding import clear_folded
+from palio.experiments.folding.statistics import Cursor
+from palio.experiments.folding.verification import Verification, verify_within
+from palio.experiments.judging.analysis import (
     Contrast,
     Look,
     Record,
     Report,
     looks_of,
 )
-from palio.experiments.assignment import Assignment
-from palio.experiments.audience import Attributes
-from palio.experiments.decision import report_of
-from palio.experiments.design import ExperimentDraft
-from palio.experiments.domain import Experiment, State
-from palio.experiments.exploring import explore_within
-from palio.experiments.finding import find_experiment as _find
-from palio.experiments.finding import model_of as _model_of
-from palio.experiments.finding import statistics_of as _statistics
-from palio.experiments.folding import read_batch
+from palio.experiments.judging.decision import report_of
+from palio.experiments.judging.exploring import explore_within
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
-from palio.experiments.published import Published
-from palio.experiments.publishing import (
-    first_weights,
-    latest_weights,
-    reweight_within,
-)
-from palio.experiments.rebuilding import clear_folded
-from palio.experiments.refreshing import check_refreshable, is_due, refresh_within
-from palio.experiments.retaining import forgotten_up_to, is_incomplete
+from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.privacy.retaining import forgotten_up_to, is_incomplete
 from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant, has_won, shipment
 from palio.experiments.starting import check_shippable, check_versions
-from palio.experiments.statistics import Cursor
-from palio.experiments.verification import Verification, verify_within
+from palio.experiments.weights.published import Published
+from palio.experiments.weights.publishing import (
+    first_weights,
+    latest_weights,
+    reweight_within,
+)
+from palio.experiments.weights.refreshing import check_refreshable, is_due, refresh_within
 from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from palio.access.audit import Change
 from palio.errors import Conflict, InvalidInput
-from palio.experiments.analysis import DecisionKind, Report
 from palio.experiments.domain import Experiment
+from palio.experiments.judging.analysis import DecisionKind, Report
 
 __all__ = ["chosen_variant", "has_won", "shipment"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from palio.errors import InvalidInput
-from palio.experiments.design import ExperimentDraft
+from palio.experiments.designs.design import ExperimentDraft
 from palio.experiments.domain import Experiment
 from palio.experiments.ports import ExperimentUnit
 from palio.registry import aliases

@@ -16,10 +16,10 @@ from palio.delivery.domain import Answer, Choice, PredictRequest, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
-from palio.experiments.audience import check_attributes
+from palio.experiments.designs.audience import check_attributes
 from palio.experiments.events import Prediction, check_id
-from palio.experiments.marks import ERASED, StoreMark
-from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.privacy.marks import ERASED, StoreMark
+from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version

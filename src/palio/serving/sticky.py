@@ -7,8 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from palio.experiments.assignment import Assigner
-from palio.experiments.sticky import Drawn, Kept, Key, StickyAssignment, StickyUnit, keep, look_up
+from palio.experiments.designs.assignment import Assigner
+from palio.experiments.weights.sticky import (
+    Drawn,
+    Kept,
+    Key,
+    StickyAssignment,
+    StickyUnit,
+    keep,
+    look_up,
+)
 from palio.ports import Store
 
 __all__ = ["StickyCache"]

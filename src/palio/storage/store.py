@@ -25,12 +25,8 @@ from palio.access.domain import ApiKey
 from palio.delivery.domain import Endpoint
 from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
-from palio.experiments.analysis import Crossing, Look, Record
 from palio.experiments.domain import Experiment
-from palio.experiments.lease import Lease
-from palio.experiments.marks import StoreMark
-from palio.experiments.published import Published
-from palio.experiments.statistics import (
+from palio.experiments.folding.statistics import (
     ContrastSums,
     Cursor,
     Falls,
@@ -39,7 +35,11 @@ from palio.experiments.statistics import (
     UnitValues,
     VariantCounts,
 )
-from palio.experiments.sticky import StickyAssignment
+from palio.experiments.judging.analysis import Crossing, Look, Record
+from palio.experiments.lease import Lease
+from palio.experiments.privacy.marks import StoreMark
+from palio.experiments.weights.published import Published
+from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables

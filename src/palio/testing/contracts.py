@@ -20,7 +20,7 @@ import pytest
 from palio.access.domain import Identity, Role
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import AlreadyExists, InvalidInput
-from palio.experiments.sticky import StickyAssignment
+from palio.experiments.weights.sticky import StickyAssignment
 from palio.ports import Store
 from palio.registry.domain import Model
 from palio.registry.service import Models

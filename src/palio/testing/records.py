@@ -9,7 +9,22 @@ from typing import Any
 
 from palio.access.domain import ApiKey, Role
 from palio.delivery.domain import Endpoint
-from palio.experiments.analysis import (
+from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.audience import Condition, Test
+from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
+from palio.experiments.designs.metrics import Direction, Metric
+from palio.experiments.domain import Experiment, State
+from palio.experiments.events import Exposure, Outcome, Prediction
+from palio.experiments.folding.statistics import (
+    ContrastSums,
+    Cursor,
+    Falls,
+    MetricSums,
+    ReportedSums,
+    UnitValues,
+    VariantCounts,
+)
+from palio.experiments.judging.analysis import (
     Arm,
     Contrast,
     Crossing,
@@ -24,25 +39,10 @@ from palio.experiments.analysis import (
     SampleRatio,
     Verdict,
 )
-from palio.experiments.assignment import Namespace
-from palio.experiments.audience import Condition, Test
-from palio.experiments.design import ExperimentDraft, Metrics, Stopping, Type, Variant
-from palio.experiments.domain import Experiment, State
-from palio.experiments.events import Exposure, Outcome, Prediction
 from palio.experiments.lease import Lease
-from palio.experiments.marks import StoreMark
-from palio.experiments.metrics import Direction, Metric
-from palio.experiments.published import Published
-from palio.experiments.statistics import (
-    ContrastSums,
-    Cursor,
-    Falls,
-    MetricSums,
-    ReportedSums,
-    UnitValues,
-    VariantCounts,
-)
-from palio.experiments.sticky import StickyAssignment
+from palio.experiments.privacy.marks import StoreMark
+from palio.experiments.weights.published import Published
+from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import (
     AliasMove,
     ArtifactFile,

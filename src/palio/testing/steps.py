@@ -11,7 +11,7 @@ from typing import Any
 from palio.access.audit import Change
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import Conflict
-from palio.experiments.design import Variant
+from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
 from palio.experiments.events import LogEntry
 from palio.ports import Collection, Store

@@ -10,12 +10,12 @@ from palio.access.service import Audit, Keys
 from palio.artifacts.sources import FileSources
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import Endpoints
-from palio.experiments.design import ExperimentDraft
+from palio.experiments.designs.design import ExperimentDraft
 from palio.experiments.domain import Experiment
 from palio.experiments.outcomes import Outcomes
-from palio.experiments.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
+from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
-from palio.experiments.units import Units
 from palio.ports import Store
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Version, VersionDraft

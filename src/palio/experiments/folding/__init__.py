@@ -1,0 +1,1 @@
+"""From the event log to statistics, and back again to check them."""

@@ -1,0 +1,1 @@
+"""What is kept of units, and how it is removed."""

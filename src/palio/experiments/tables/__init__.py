@@ -1,0 +1,1 @@
+"""Experiments whose data lies in a table."""

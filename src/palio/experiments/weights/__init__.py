@@ -1,0 +1,1 @@
+"""Weights that move, and units that keep their variant."""
