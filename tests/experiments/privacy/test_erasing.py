@@ -23,7 +23,6 @@ from tests.experiments.folding.test_folding import COUNTED
 from palio.access.domain import Role
 from palio.delivery.ports import DeliveryUnit
 from palio.errors import Forbidden, InvalidInput, TooLarge
-from palio.experiments.privacy import erasing
 from palio.experiments.designs.covariates import Covariate, Segment
 from palio.experiments.designs.design import ExperimentDraft, Metrics, Type
 from palio.experiments.designs.metrics import Direction, Metric
@@ -33,6 +32,7 @@ from palio.experiments.domain import Experiment
 from palio.experiments.events import LogEntry, Outcome, OutcomeDraft, Prediction, Scored
 from palio.experiments.folding.folding import read_batch
 from palio.experiments.folding.verification import verify_within
+from palio.experiments.privacy import erasing
 from palio.experiments.privacy.erasing import Erased
 from palio.experiments.privacy.pseudonyms import Pseudonyms
 from palio.experiments.weights.publishing import first_weights
