@@ -35,8 +35,8 @@ OPEN = {"keys.authenticate", "keys.configured", "keys.ring"}  # asked before any
 VERBS = {
     f"{noun}.{name}": verb
     for noun, service in NOUNS.items()
-    for name, verb in vars(service).items()
-    if inspect.isfunction(verb) and not name.startswith("_") and f"{noun}.{name}" not in OPEN
+    for name, verb in inspect.getmembers(service, inspect.isfunction)
+    if not name.startswith("_") and f"{noun}.{name}" not in OPEN
 }
 # design.md, section 5: viewers read, operators serve, experiment and move production,
 # admins hand out keys

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from palio.access.audit import Change
-from palio.access.domain import Identity, Role, requires
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.access.domain import Role, requires
+from palio.errors import AlreadyExists, Conflict, InvalidInput
 from palio.experiments.designs.assignment import Assignment
 from palio.experiments.designs.audience import Attributes
 from palio.experiments.designs.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
 from palio.experiments.finding import find_experiment as _find
 from palio.experiments.finding import model_of as _model_of
-from palio.experiments.finding import statistics_of as _statistics
-from palio.experiments.folding.folding import read_batch
-from palio.experiments.folding.rebuilding import clear_folded
 from palio.experiments.folding.statistics import Cursor
-from palio.experiments.folding.verification import Verification, verify_within
-from palio.experiments.judging.analysis import (
-    Contrast,
-    Look,
-    Record,
-    Report,
-    looks_of,
-)
-from palio.experiments.judging.decision import report_of
-from palio.experiments.judging.exploring import explore_within
 from palio.experiments.ports import ExperimentUnit
-from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
-from palio.experiments.privacy.retaining import forgotten_up_to, is_incomplete
+from palio.experiments.privacy.retaining import forgotten_up_to
+from palio.experiments.reports import Reports
 from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
 from palio.experiments.shipping import chosen_variant, has_won, shipment
@@ -43,28 +29,18 @@ from palio.experiments.weights.publishing import (
     reweight_within,
 )
 from palio.experiments.weights.refreshing import check_refreshable, is_due, refresh_within
-from palio.ports import Clock, Ids, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
 from palio.registry.finding import find_version
 from palio.registry.promotion import promote_within
-from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Experiments", "pause_within"]
 
-_BATCH = 1_000  # log entries folded in one unit of work
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experiments:
+class Experiments(Reports):
     """Experiments, from the draft to the decision."""
 
-    store: Store[ExperimentUnit]
-    clock: Clock
-    ids: Ids
-    actor: Identity
-    vouching: Vouching = NOBODY
-    pseudonyms: Pseudonyms = AS_SENT
+    __slots__ = ()
 
     @requires(Role.OPERATOR)
     def draft(self, design: ExperimentDraft) -> Experiment:
@@ -388,143 +364,11 @@ class Experiments:
             experiment.check(State.COMPLETED)
             return give_up(unit, experiment, self._record(unit, experiment), change)
 
-    @requires(Role.VIEWER)
-    def analyze(self, key: str) -> Report:
-        """Fold the log, then say what the evidence shows and what should be done.
-
-        May be called as often as one likes: the intervals stay valid. What a look is the first
-        to see is kept. An experiment that has ended answers the record it ended with.
-        """
-        with self.store.read() as unit:
-            record = unit.records.get(key)
-        if record is not None:
-            return record.report
-        self._fold(key)
-        with self.store.write() as unit:
-            return self._look(unit, _find(unit, key, lock=True))
-
-    @requires(Role.VIEWER)
-    def looks(self, key: str) -> Sequence[Look]:
-        """Return what every look has shown, oldest first."""
-        with self.store.read() as unit:
-            _find(unit, key)
-            return unit.looks.find(experiment=key)
-
-    @requires(Role.VIEWER)
-    def record(self, key: str) -> Record:
-        """Return the analysis that an experiment ended with."""
-        with self.store.read() as unit:
-            _find(unit, key)
-            record = unit.records.get(key)
-        if record is None:
-            raise NotFound(
-                f"{key} has no record yet; it has one when it is shipped, completed or stopped",
-                kind="record",
-                name=key,
-            )
-        return record
-
-    @requires(Role.VIEWER)
-    def explore(self, key: str, metrics: Sequence[str]) -> Sequence[Contrast]:
-        """Compare on metrics that the design does not name, from the events; decides nothing.
-
-        Parameters
-        ----------
-        key
-            An experiment that has been started.
-        metrics
-            As a design names them: ``stars:higher``, ``p95(latency_ms):lower``.
-        """
-        if not metrics:
-            raise InvalidInput(
-                "metrics is empty; name one at least, as in stars:higher", field="metrics"
-            )
-        self._fold(key)
-        with self.store.read() as unit:
-            return list(explore_within(unit, _find(unit, key), metrics))
-
-    @requires(Role.VIEWER)
-    def verify(self, key: str) -> Verification:
-        """Fold the log, then recompute everything from its events and compare."""
-        self._fold(key)
-        with self.store.read() as unit:
-            return verify_within(unit, _find(unit, key))
-
-    @requires(Role.OPERATOR)
-    def rebuild(self, key: str, reason: str) -> Verification:
-        """Throw the folded statistics away, fold its events again, and verify.
-
-        For statistics that `verify` finds to differ. Killed on the way, the next fold goes on.
-        Looks, crossings, published weights and the record stay as they are.
-
-        Raises
-        ------
-        Conflict
-            If it has not been started, or events of it have been forgotten.
-        InvalidInput
-            If the reason is empty.
-        """
-        with self.store.write() as unit:
-            change = self._change("experiment.rebuild", key, reason=reason)
-            unit.audit.append(clear_folded(unit, _find(unit, key, lock=True), change))
-        return self.verify(key)
-
-    def _fold_before(self, key: str) -> None:
-        """Fold what an experiment starts warm from."""
-        with self.store.read() as unit:
-            other = _find(unit, key).design.policy.warm_start
-            known = other is not None and unit.experiments.get(other) is not None
-        if other is not None and known:
-            self._fold(other)
-
-    def _fold(self, key: str) -> None:
-        """Fold up to where the log stood when this was asked."""
-        with self.store.read() as unit:
-            experiment, head = _find(unit, key), unit.log.head()
-            if experiment.started_at is None or is_incomplete(unit, experiment):
-                return
-        while True:
-            with self.store.read() as unit:
-                experiment = _find(unit, key)  # another epoch may have begun
-                batch = read_batch(unit, experiment, limit=_BATCH, now=self.clock())
-            if batch is None or (batch.entries and batch.before.seq >= head):
-                return
-            with self.store.write() as unit:
-                batch.write(unit)
-
-    def _look(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
-        """Decide on what is folded, and keep what this look is the first to see."""
-        statistics = _statistics(unit, experiment)
-        earlier = unit.looks.find(experiment=experiment.key, last=len(experiment.challengers))
-        report, fresh = report_of(
-            experiment,
-            statistics,
-            self.clock(),
-            known=unit.crossings.find(experiment=experiment.key),
-            smallest_p={look.variant: look.p_value for look in earlier},
-        )
-        if experiment.state in (State.RUNNING, State.PAUSED):
-            unit.crossings.put_many(fresh)
-            unit.looks.put_many(looks_of(experiment, report))
-        return report
-
-    def _record(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
-        report = self._look(unit, experiment)
-        unit.records.add(
-            Record(experiment=experiment.key, at=report.at, digest=report.digest, report=report)
-        )
-        return report
-
     def _audit_state(
         self, unit: ExperimentUnit, before: Experiment, after: Experiment, reason: str = ""
     ) -> None:
         action = f"experiment.{_VERBS[before.state, after.state]}"
         unit.audit.append(_moved(self._change(action, after.key, reason=reason), before, after))
-
-    def _change(self, action: str, subject: str, **fields: Any) -> Change:
-        return Change(
-            at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
-        )
 
 
 _VERBS = {
