@@ -140,7 +140,7 @@ def requires(
     def mark(verb: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[A, P], R]:
         @functools.wraps(verb)
         def guarded(self: A, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            self.actor.require(role, verb.__qualname__.lower())
+            self.actor.require(role, f"{type(self).__name__.lower()}.{verb.__name__}")
             return verb(self, *args, **kwargs)
 
         guarded.required_role = role  # type: ignore[attr-defined]
