@@ -14,6 +14,7 @@ from palio.delivery.service import Endpoints
 from palio.errors import Forbidden
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.service import Experiments
+from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
@@ -30,6 +31,7 @@ NOUNS = {
     "models": Models,
     "versions": Versions,
     "outcomes": Outcomes,
+    "units": Units,
 }
 OPEN = {"keys.authenticate", "keys.configured", "keys.ring"}  # asked before anybody is known
 VERBS = {
@@ -56,7 +58,7 @@ READS = {
 
 
 # what cannot be undone, and what would let a version past the requirements it is held to
-BY_ADMINS = {"versions.purge", "models.adopt", "artifacts.gc"}
+BY_ADMINS = {"versions.purge", "models.adopt", "artifacts.gc", "units.erase", "units.retain"}
 
 
 def expected(name: str) -> Role:
