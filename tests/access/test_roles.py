@@ -13,8 +13,8 @@ from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
 from palio.errors import Forbidden
 from palio.experiments.outcomes import Outcomes
+from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
-from palio.experiments.units import Units
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
