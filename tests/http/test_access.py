@@ -61,6 +61,8 @@ SENT: dict[str, dict[str, Any]] = {
     "experiments_assign": {"json": {"unit": "u"}},
     "experiments_assign_many": {"json": {"units": ["u"]}},
     "experiments_stop": {"json": {"reason": "why"}},
+    "experiments_rebuild": {"json": {"reason": "why"}},
+    "units_erase": {"json": {"units": ["nothing"], "reason": " "}},
     "experiments_explore": {"json": {"metrics": ["stars:higher"]}},
     "experiments_reweight": {"json": {"weights": {"a": 1.0}, "reason": "why"}},
     "keys_create": {"json": {"name": " ", "role": "viewer"}},
@@ -73,7 +75,7 @@ BY_VIEWERS = {  # POST, for they fold the log or take a list
 }
 
 
-BY_ADMINS = {"versions_purge", "models_adopt", "artifacts_gc"}
+BY_ADMINS = {"versions_purge", "models_adopt", "artifacts_gc", "units_erase", "units_retain"}
 
 
 @dataclass(frozen=True, slots=True)
