@@ -25,7 +25,7 @@ from palio.registry.domain import Manifest, Model, Version
 from palio.storage.store import SqlStore
 
 SIZES = (10**3, 10**5, 10**6, *((10**7,) if "--large" in sys.argv else ()))
-LOOKS = 30
+LOOKS = 200
 BATCH = 10_000
 
 
