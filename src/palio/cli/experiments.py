@@ -306,6 +306,9 @@ def _print_beside(report: Report) -> None:
     for words, contrasts in beside:
         typer.echo(f"\n{words}")
         listing(contrasts, _CONTRAST_COLUMNS, _contrasts(contrasts), as_json=False)
+    told = [*report.contrasts, *(row for _, contrasts in beside for row in contrasts)]
+    for note in dict.fromkeys(row.note for row in told if row.note):
+        typer.echo(f"- {note}")
 
 
 def _print_weaker(report: Report) -> None:
