@@ -58,7 +58,7 @@ def test_the_commands_are_known() -> None:
             "experiments record", "experiments list", "experiments pause", "experiments refresh",
             "experiments resume", "experiments reweight",
             "experiments ship", "experiments show", "experiments simulate",
-            "experiments rollback",
+            "experiments rebuild", "experiments rollback",
             "experiments start", "experiments stop",
             "experiments verify", "experiments weights",
             "keys create", "keys list", "keys revoke",
@@ -72,7 +72,7 @@ def test_the_commands_are_known() -> None:
             "models rollback", "models search", "models show", "models sign", "models verify",
             "models versions",
             "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
-            "store upgrade", "train",
+            "store upgrade", "train", "units erase", "units retain",
         ]
     )  # fmt: skip
 
