@@ -8,9 +8,9 @@ import pytest
 from tests.experiments.test_decision import START, crossing, experiment, two
 
 from palio.dashboard.words import headline
-from palio.experiments.analysis import Decision, DecisionKind, Verdict
-from palio.experiments.decision import report_of
-from palio.experiments.design import Stopping
+from palio.experiments.designs.design import Stopping
+from palio.experiments.judging.analysis import Decision, DecisionKind, Verdict
+from palio.experiments.judging.decision import report_of
 
 OLD = Stopping(horizon=4_000, min_sample=100, max_duration_s=1)
 SOON = Stopping(horizon=4_000, min_sample=100, min_duration_s=60)
