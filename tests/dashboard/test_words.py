@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.experiments.test_decision import START, crossing, experiment, two
+from tests.experiments.judging.test_decision import START, crossing, experiment, two
 
 from palio.dashboard.words import headline
 from palio.experiments.designs.design import Stopping
