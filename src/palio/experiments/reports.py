@@ -24,6 +24,7 @@ from palio.experiments.judging.analysis import (
 )
 from palio.experiments.judging.decision import report_of
 from palio.experiments.judging.exploring import explore_within
+from palio.experiments.judging.thinning import superfluous
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.privacy.retaining import is_incomplete
@@ -153,17 +154,23 @@ class Reports:
     def _look(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
         """Decide on what is folded, and keep what this look is the first to see."""
         statistics = _statistics(unit, experiment)
-        earlier = unit.looks.find(experiment=experiment.key, last=len(experiment.challengers))
+        arms = len(experiment.challengers)
+        earlier = unit.looks.find(experiment=experiment.key, last=2 * arms)
         report, fresh = report_of(
             experiment,
             statistics,
             self.clock(),
             known=unit.crossings.find(experiment=experiment.key),
-            smallest_p={look.variant: look.p_value for look in earlier},
+            smallest_p={look.variant: look.p_value for look in earlier[-arms:]},
         )
         if experiment.state in (State.RUNNING, State.PAUSED):
             unit.crossings.put_many(fresh)
-            unit.looks.put_many(looks_of(experiment, report))
+            looks = list(looks_of(experiment, report))
+            for one in superfluous(earlier, looks):
+                unit.looks.remove(
+                    experiment=one.experiment, watermark=one.watermark, variant=one.variant
+                )
+            unit.looks.put_many(looks)
         return report
 
     def _record(self, unit: ExperimentUnit, experiment: Experiment) -> Report:
