@@ -58,6 +58,8 @@ def draft(
 ) -> None:
     """Design an experiment; nothing is routed until it is started.
 
+    Pairs, bandits, segments and limits of loss are written in a file, for draft-from.
+
     [dim]palio experiments draft credit-ab --endpoint credit --goal brier --guardrail error
     --variant control=v1:0.5 --variant challenger=v2:0.5[/dim]
     """
