@@ -106,7 +106,7 @@ def _contrasts(rows: Sequence[Contrast]) -> str:
                 _number(row.effect),
                 "-" if row.lower is None else f"{_number(row.lower)} to {_number(row.upper)}",
                 f"{row.p_value:.3g}",
-                verdict_in_words(row.verdict),
+                row.note or verdict_in_words(row.verdict),
             )
             for row in rows
         ),
