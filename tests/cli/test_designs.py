@@ -112,6 +112,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, old: str, new: str, message:
 
 
 def test_the_command_drafts_it(cli: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    code, _, err = cli("experiments", "draft-from", written(tmp_path, SHORT))
+    store = ("--store", tmp_path / "palio.db")
+    code, _, err = cli(*store, "experiments", "draft-from", written(tmp_path, SHORT))
     assert code != 0  # there is no such endpoint in an empty store
     assert "no endpoint is named 'credit'" in err

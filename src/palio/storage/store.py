@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -50,6 +52,7 @@ from palio.storage.versions import SqlVersions
 __all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
 
 _BUSY_MS = 10_000
+_AGAIN_S = 0.02  # before a file that is locked is tried again
 
 
 class SqlUnit:
@@ -337,13 +340,27 @@ def _unsupported(url: str) -> InvalidInput | MissingExtra:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the unit of work begins its transactions itself
     for pragma in (
+        f"busy_timeout={_BUSY_MS}",
         "journal_mode=WAL",
         "foreign_keys=ON",
-        f"busy_timeout={_BUSY_MS}",
         "synchronous=NORMAL",
         "secure_delete=ON",  # what is removed is overwritten, whoever wrote or moved it
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        _set_patiently(connection, f"PRAGMA {pragma}")
+
+
+def _set_patiently(connection: Any, statement: str) -> None:
+    """Wait for others who open a new file at the same time: SQLite gives up on them at once."""
+    until = time.monotonic() + _BUSY_MS / 1_000
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
