@@ -134,6 +134,7 @@ ROUTES = (
     Route("GET", "/v1/endpoints", "endpoints", "list"),
     Route("POST", "/v1/endpoints", "endpoints", "create"),
     Route("GET", "/v1/endpoints/{name}", "endpoints", "get"),
+    Route("GET", "/v1/endpoints/{name}/metrics", "endpoints", "metrics"),
     Route("PUT", "/v1/endpoints/{name}/override", "endpoints", "override"),
     Route("DELETE", "/v1/endpoints/{name}/override", "endpoints", "clear"),
     Route("GET", "/v1/experiments", "experiments", "list"),

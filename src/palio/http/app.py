@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -38,7 +38,7 @@ def create_app(
     upload_limit_bytes: int,
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
-    background: Background | None = None,
+    background: Sequence[Background] = (),
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -55,7 +55,7 @@ def create_app(
     on_ready, on_stop
         Called when requests can be answered, and when the last one has been.
     background
-        What is done beside answering, until the end.
+        What is done beside answering, each in steps of its own, until the end.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -85,18 +85,17 @@ def _lifespan(
     server: AsyncServer,
     on_ready: Callable[[], None],
     on_stop: Callable[[], None],
-    background: Background | None,
+    background: Sequence[Background],
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await server.start()
         ending = asyncio.Event()
-        beside = asyncio.create_task(repeat(background, ending)) if background else None
+        beside = [asyncio.create_task(repeat(one, ending)) for one in background]
         on_ready()
         yield
         ending.set()
-        if beside is not None:
-            await beside
+        await asyncio.gather(*beside)
         await server.stop()
         on_stop()
 
