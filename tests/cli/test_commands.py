@@ -51,8 +51,9 @@ def test_the_commands_are_known() -> None:
             "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
-            "endpoints clear", "endpoints create", "endpoints list", "endpoints metrics",
-            "endpoints override", "endpoints show",
+            "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
+            "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
+            "endpoints unload", "endpoints weigh",
             "experiments analyze", "experiments complete", "experiments draft",
             "experiments draft-from", "experiments explore",
             "experiments record", "experiments list", "experiments pause", "experiments refresh",
@@ -290,6 +291,17 @@ def test_the_other_commands(tell: Teller, cli: Cli, store: str, tmp_path: Path) 
     assert (code, "is revoked" in out) == (0, True)
 
 
+def test_commands_on_endpoints(tell: Teller) -> None:
+    say = tell.text
+    shared = say("endpoints", "weigh", "credit", "v1=0.9", "v2=0.1")
+    assert "credit: v1 90.00%, v2 10.00%" in shared
+    assert "everything to the champion" in say("endpoints", "weigh", "credit")
+    assert "credit holds v2" in say("endpoints", "load", "credit", "v2")
+    assert "holds nothing more" in say("endpoints", "unload", "credit", "v2")
+    on_error = ("--on-error", "fallback", "--timeout-s", "2")
+    assert "times out after 2 s" in say("endpoints", "configure", "credit", *on_error)
+
+
 def test_a_folder_is_registered(cli: Cli, store: str, tmp_path: Path) -> None:
     with palio.connect(store) as opened:
         signature = opened.versions.get("credit:v1").signature
@@ -362,6 +374,8 @@ DEEP = "[" * 50_000 + "]" * 50_000
         (["models", "promote", "credit:v2", "--expected", "v9"], (4, "points at v1, not at v9")),
         (["models", "show", "credit"], (2, "'credit' is no reference")),
         (["endpoints", "clear", "credit"], (4, "has no override; nothing to clear")),
+        (["endpoints", "weigh", "credit", "v1"], (2, "write VERSION=SHARE")),
+        (["endpoints", "unload", "credit", "v1"], (4, "credit does not hold v1")),
         (["endpoints", "create", "credit", "--model", "credit"], (4, "exists; take another name")),
         (["experiments", "ship", "nothing"], (3, "no experiment has the key 'nothing'")),
         (["experiments", "analyze", "nothing"], (3, "no experiment has the key 'nothing'")),

@@ -20,6 +20,7 @@ from tests.e2e import servers
 import palio
 from palio.access.domain import Role, required_role
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.domain import OnError
 from palio.edge.routes import ROUTES
 from palio.edge.verbs import NOUNS
 from palio.errors import (
@@ -243,6 +244,11 @@ STORY: list[Step] = [
     lambda p: p.endpoints.metrics("credit", window_s=900.0).versions,
     lambda p: p.endpoints.override("credit", "v2", reason="now"),
     lambda p: p.endpoints.clear("credit"),
+    lambda p: p.endpoints.weigh("second", {"v1": 0.75, "v2": 0.25}, reason="try"),
+    lambda p: p.endpoints.load("second", "v2"),
+    lambda p: p.endpoints.weigh("second", None),
+    lambda p: p.endpoints.unload("second", "v2", reason="enough"),
+    lambda p: p.endpoints.configure("second", on_error=OnError.FALLBACK, timeout_s=2.0),
     lambda p: p.predict("credit", [[1, 2, 3]], request_id="alone", unit="u"),
     lambda p: p.predict("credit", [[1, 2, 3], [0, 0, 0]], request_id="v", version="v2"),
     lambda p: p.experiments.draft(DESIGN),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from palio.bucketing import Split
-from palio.delivery.domain import Choice, Route, Table
+from palio.delivery.domain import Choice, Endpoint, Route, Table
 from palio.errors import InvalidInput, NotFound
 from palio.experiments.designs.assignment import Assigner, Namespace, Part
 from palio.experiments.designs.audience import Condition
@@ -49,6 +49,46 @@ def test_the_order(*, asked: bool, override: bool, experiment: bool, champion: b
     else:
         with pytest.raises(NotFound, match="credit has nothing to serve: m has no champion"):
             table.choose("u")
+
+
+def test_traffic_is_shared_out_after_experiments_and_before_the_champion() -> None:
+    shares = Split.of(salt="endpoint/credit", weights={"a": 0.3, "b": 0.7})
+    plain = replace(route(override=False, experiment=False, champion=True), traffic=shares)
+    for number in range(100):
+        given = shares.assign(f"u{number}")
+        wanted = Choice("m", given, propensity={"a": 0.3, "b": 0.7}[given])
+        assert plain.choose(f"u{number}") == wanted
+    assert replace(plain, experiments=(RUNNING,)).choose("u").experiment == "exp"
+    assert replace(plain, override="over").choose("u") == Choice("m", "over")
+    assert plain.choose("u", "asked") == Choice("m", "asked")
+    assert plain.versions == [("m", "a"), ("m", "b"), ("m", "champ")]
+    held = replace(plain, traffic=None, held=("kept",))
+    assert held.versions == [("m", "champ"), ("m", "kept")]
+
+
+def test_weights_that_go_back_move_the_same_units_back() -> None:
+    made = Endpoint(name="credit", model="m", created_at=WHEN, created_by="ann")
+    units = [f"u{number}" for number in range(2_000)]
+
+    def given(new: float) -> list[str]:
+        split = replace(made, weights={"a": 1 - new, "b": new}).traffic
+        assert split is not None
+        return [split.assign(unit) for unit in units]
+
+    few, more, again = given(0.1), given(0.4), given(0.1)
+    assert few == again
+    assert all(late == "b" for early, late in zip(few, more, strict=True) if early == "b")
+    assert made.traffic is None
+
+
+def test_a_variant_may_be_of_another_model() -> None:
+    one = replace(RUNNING, versions={"control": "1", "challenger": "other:2"})
+    table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
+    chosen = {table.choose(f"u{number}") for number in range(100)}
+    assert {(choice.model, choice.version) for choice in chosen} == {("m", "1"), ("other", "2")}
+    assert table.versions == [("m", "1"), ("m", "champ"), ("other", "2")]
+    paired = replace(table, experiments=(replace(one, paired=True),)).force("control")
+    assert replace(paired, forced=False).others == {"challenger": Choice("other", "2")}
 
 
 def test_an_experiment_follows_its_split() -> None:
@@ -119,7 +159,8 @@ def test_the_others_of_a_pair() -> None:
     table = replace(route(override=False, experiment=False, champion=True), experiments=(one,))
     for unit in ("u", "v", "w"):
         choice = table.choose(unit)
-        assert choice.others == {key: v for key, v in VERSIONS.items() if key != choice.variant}
+        others = {key: Choice("m", v) for key, v in VERSIONS.items() if key != choice.variant}
+        assert choice.others == others
     assert table.force("control").others == table.choose("u", "asked").others == {}
     assert route(override=False, experiment=True, champion=True).choose("u").others == {}
 
@@ -153,10 +194,10 @@ def test_a_variant_that_is_forced() -> None:
 
 def test_versions_that_may_be_chosen() -> None:
     assert route(override=True, experiment=True, champion=True).versions == [
-        "1",
-        "2",
-        "champ",
-        "over",
+        ("m", "1"),
+        ("m", "2"),
+        ("m", "champ"),
+        ("m", "over"),
     ]
     assert route(override=False, experiment=False, champion=False).versions == []
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from tests.experiments.bandit_cases import Traffic, bandit
 
-from palio.delivery.domain import Table
+from palio.delivery.domain import OnError, Table
 from palio.delivery.service import routing_table
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.errors import AlreadyExists, Conflict, InvalidInput, InvalidWeights, NotFound
 from palio.experiments.designs.assignment import Namespace
+from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
 from palio.stats.quality.histogram import LogHistogram
 from palio.testing.memory import MemoryAuditLog, MemoryStore
@@ -170,7 +171,9 @@ def test_a_model_without_champion_has_nothing_to_serve() -> None:
         table(wired).route("credit").choose("u")
 
 
-def answered(wired: Wired, version: str, *latencies: float, process: str = "p") -> None:
+def answered(
+    wired: Wired, version: str, *latencies: float, process: str = "p", model: str = "credit"
+) -> None:
     """Count answers as a process that serves would publish them."""
     sums = TrafficSums(
         requests=len(latencies),
@@ -182,7 +185,7 @@ def answered(wired: Wired, version: str, *latencies: float, process: str = "p") 
         second=int(wired.clock().timestamp()),
         process=process,
         endpoint="credit",
-        model="credit",
+        model=model,
         version=version,
         sums=sums,
     )
@@ -197,12 +200,17 @@ def test_metrics_are_by_version_over_all_processes(serving: Wired) -> None:
     answered(serving, "1", 5.0, process="q")
     serving.clock.advance(20)
     answered(serving, "2", 1.0, process="r")
+    answered(serving, "2", 1.0, 2.0, process="r", model="fraud")
     found = serving.endpoints.metrics("credit")
-    assert {version: one.requests for version, one in found.versions.items()} == {"1": 3, "2": 1}
+    assert {version: one.requests for version, one in found.versions.items()} == {
+        "1": 3,
+        "2": 1,
+        "fraud:2": 2,
+    }
     assert found.versions["1"].mean_ms == 3.0
     assert found.versions["1"].requests_per_s == 3 / 60
     assert [use.process for use in found.processes] == ["r"]  # the others say nothing any more
-    assert set(serving.endpoints.metrics("credit", window_s=10).versions) == {"2"}
+    assert set(serving.endpoints.metrics("credit", window_s=10).versions) == {"2", "fraud:2"}
 
 
 def test_metrics_publish_what_this_process_has_answered(serving: Wired) -> None:
@@ -216,3 +224,99 @@ def test_metrics_look_back_as_far_as_counts_are_kept(serving: Wired, window_s: f
         serving.endpoints.metrics("credit", window_s=window_s)
     with pytest.raises(NotFound, match="no endpoint is named"):
         serving.endpoints.metrics("nothing")
+
+
+def test_traffic_is_shared_out(serving: Wired) -> None:
+    made = serving.endpoints.weigh("credit", {"1": 0.75, "2": 0.25}, "try")
+    assert made == serving.endpoints.get("credit")
+    split = table(serving).route("credit").traffic
+    assert split is not None
+    assert split.variants == (("1", 0.75), ("2", 0.25))
+    entry = serving.audit.list()[-1]
+    assert (entry.action, entry.reason) == ("endpoint.weigh", "try")
+    assert (entry.before, entry.after) == (
+        {"weights": None},
+        {"weights": {"1": 0.75, "2": 0.25}},
+    )
+    assert serving.endpoints.weigh("credit", None).traffic is None
+
+
+def test_units_that_are_served_elsewhere_get_the_same_shares(serving: Wired) -> None:
+    serving.endpoints.weigh("credit", {"1": 0.75, "2": 0.25})
+    route = table(serving).route("credit")
+    units = [f"u{number}" for number in range(200)]
+    given = serving.experiments.assign_many("credit", units)
+    assert [one.version for one in given] == [route.choose(unit).version for unit in units]
+    assert {(one.version, one.propensity) for one in given} == {("1", 0.75), ("2", 0.25)}
+    serving.endpoints.override("credit", "2")
+    assert serving.experiments.assign("credit", "u1").version == "2"
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "said"),
+    [
+        ({"1": 0.5}, InvalidWeights, "sum to 1"),
+        ({"1": 1.5, "2": -0.5}, InvalidWeights, "weight"),
+        ({"1": 0.5, "9": 0.5}, NotFound, "no version .9."),
+        ({}, InvalidWeights, "weights"),
+    ],
+)
+def test_shares_that_cannot_be(
+    serving: Wired, weights: dict[str, float], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        serving.endpoints.weigh("credit", weights)
+    assert serving.endpoints.get("credit").weights is None
+
+
+def test_versions_are_held(serving: Wired) -> None:
+    assert serving.endpoints.load("credit", "2").held == ("2",)
+    entries = len(serving.audit.list())
+    assert serving.endpoints.load("credit", "2").held == ("2",)  # twice changes nothing
+    assert len(serving.audit.list()) == entries
+    assert table(serving).route("credit").versions == [("credit", "1"), ("credit", "2")]
+    serving.endpoints.weigh("credit", {"1": 0.5, "2": 0.5})
+    with pytest.raises(Conflict, match=r"2 gets 50\.00% of credit's traffic"):
+        serving.endpoints.unload("credit", "2")
+    serving.endpoints.weigh("credit", None)
+    assert serving.endpoints.unload("credit", "2").held == ()
+    with pytest.raises(Conflict, match="credit does not hold 2; it holds none"):
+        serving.endpoints.unload("credit", "2")
+    with pytest.raises(NotFound, match=r"no version .9."):
+        serving.endpoints.load("credit", "9")
+
+
+def test_what_becomes_of_failures(serving: Wired) -> None:
+    made = serving.endpoints.configure("credit", on_error=OnError.FALLBACK, timeout_s=2.0)
+    assert (made.on_error, made.timeout_s) == (OnError.FALLBACK, 2.0)
+    route = table(serving).route("credit")
+    assert (route.on_error, route.timeout_s) == (OnError.FALLBACK, 2.0)
+    assert serving.endpoints.configure("credit", timeout_s=0).timeout_s is None
+    with pytest.raises(InvalidInput, match="timeout_s must be in"):
+        serving.endpoints.configure("credit", timeout_s=-1)
+
+
+def test_what_is_shared_out_or_held_is_in_use(serving: Wired) -> None:
+    serving.endpoints.weigh("credit", {"1": 1.0, "2": 0.0})
+    with pytest.raises(Conflict, match="endpoint credit"):
+        serving.versions.delete("credit:2")
+    serving.endpoints.weigh("credit", None)
+    serving.endpoints.load("credit", "2")
+    with pytest.raises(Conflict, match="endpoint credit"):
+        serving.versions.delete("credit:2")
+
+
+def test_a_variant_of_another_model(serving: Wired) -> None:
+    serving.register("other:9")
+    foreign = (Variant("control", "1", 0.5), Variant("challenger", "other:9", 0.5))
+    serving.run(replace(design(), variants=foreign))
+    units = [f"u{number}" for number in range(50)]
+    given = serving.experiments.assign_many("credit", units, record=True)
+    assert {one.version for one in given} == {"1", "other:9"}
+    with serving.store.read() as unit:
+        logged = {(one.event.model, one.event.version) for one in unit.log.after(0, limit=100)}
+    assert logged == {("credit", "1"), ("other", "9")}
+    with pytest.raises(Conflict, match="experiment"):
+        serving.versions.delete("other:9")
+    with pytest.raises(Conflict, match="is of another model than credit"):
+        serving.experiments.ship(design().key, "must", variant="challenger", force=True)

@@ -57,6 +57,7 @@ SENT: dict[str, dict[str, Any]] = {
     "artifacts_gc": {"json": {"older_than_s": 0}},
     "endpoints_create": {"json": {"name": "nothing", "model": "nothing"}},
     "endpoints_override": {"json": {"version": "v1"}},
+    "endpoints_weigh": {"json": {"weights": {"v1": 1.0}}},
     "experiments_draft": {"json": DESIGN},
     "experiments_assign": {"json": {"unit": "u"}},
     "experiments_assign_many": {"json": {"units": ["u"]}},

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from palio.cli.output import AsJson, describe, done, listing, moment, print_json
 from palio.cli.session import verbs
+from palio.delivery.domain import OnError
 from palio.delivery.traffic import TrafficMetrics
+from palio.errors import InvalidInput
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Stable addresses that clients call.")
 
 Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
+Held = Annotated[str, typer.Argument(help="The version.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
 
 
@@ -68,6 +72,10 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
             ("champion", found.models.aliases(endpoint.model).get("champion", "none")),
             ("experiment", ", ".join(running) or "none"),
             ("override", endpoint.override or "none"),
+            ("weights", _weights(endpoint.weights)),
+            ("held", ", ".join(endpoint.held) or "none"),
+            ("on error", endpoint.on_error),
+            ("times out", "never" if endpoint.timeout_s is None else f"{endpoint.timeout_s:g} s"),
             ("description", endpoint.description),
         ],
         as_json=as_json,
@@ -100,6 +108,90 @@ def metrics(
         as_json=False,
         empty=f"{name} has answered nothing in the last {window_s:g} s",
     )
+
+
+@app.command()
+def weigh(
+    ctx: typer.Context,
+    name: Name,
+    shares: Annotated[
+        list[str] | None, typer.Argument(help="VERSION=SHARE, all of them; none to take back.")
+    ] = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Share traffic out among versions by hand; without shares the champion gets all again.
+
+    [dim]palio endpoints weigh credit v1=0.9 v2=0.1[/dim]
+    """
+    weights = dict(_share(one) for one in shares or ())
+    made = verbs(ctx).endpoints.weigh(name, weights or None, reason)
+    done(made, f"{made.name}: {_weights(made.weights)}", as_json=as_json)
+
+
+def _weights(weights: Mapping[str, float] | None) -> str:
+    told = ", ".join(f"{version} {share:.2%}" for version, share in (weights or {}).items())
+    return told or "everything to the champion"
+
+
+def _share(text: str) -> tuple[str, float]:
+    version, _, share = text.rpartition("=")
+    try:
+        return version, float(share)
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is no share; write VERSION=SHARE, as in v1=0.9", field="shares", value=text
+        ) from None
+
+
+@app.command()
+def load(
+    ctx: typer.Context, name: Name, version: Held, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Keep a version in memory, ready before anything is routed to it.
+
+    [dim]palio endpoints load credit v2[/dim]
+    """
+    made = verbs(ctx).endpoints.load(name, version, reason)
+    done(made, f"{made.name} holds {', '.join(made.held)}", as_json=as_json)
+
+
+@app.command()
+def unload(
+    ctx: typer.Context, name: Name, version: Held, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Keep a version in memory no longer than something is routed to it.
+
+    [dim]palio endpoints unload credit v2[/dim]
+    """
+    made = verbs(ctx).endpoints.unload(name, version, reason)
+    done(made, f"{made.name} holds {', '.join(made.held) or 'nothing more'}", as_json=as_json)
+
+
+@app.command()
+def configure(
+    ctx: typer.Context,
+    name: Name,
+    on_error: Annotated[
+        OnError | None, typer.Option(help="What a request gets whose version failed.")
+    ] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which a version has failed; 0 for never."),
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="Who calls it.")] = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change what becomes of requests whose version fails.
+
+    [dim]palio endpoints configure credit --on-error fallback --timeout-s 2[/dim]
+    """
+    made = verbs(ctx).endpoints.configure(
+        name, on_error=on_error, timeout_s=timeout_s, description=description, reason=reason
+    )
+    limit = "never" if made.timeout_s is None else f"after {made.timeout_s:g} s"
+    done(made, f"{made.name}: on_error {made.on_error}, times out {limit}", as_json=as_json)
 
 
 @app.command()

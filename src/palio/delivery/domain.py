@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from palio.bucketing import Split
 from palio.errors import InvalidInput, NotFound
 from palio.experiments.designs.assignment import Assigner
 from palio.experiments.designs.audience import Attributes
 from palio.experiments.weights.sticky import Drawn, StickyAssignment
+from palio.registry.domain import parted
 from palio.registry.signature import Label
 
-__all__ = ["Answer", "Choice", "Endpoint", "PredictRequest", "Route", "Table"]
+__all__ = ["Answer", "Choice", "Endpoint", "OnError", "PredictRequest", "Route", "Table"]
+
+
+class OnError(enum.StrEnum):
+    """What a request gets whose version failed."""
+
+    FAIL = "fail"  # the failure
+    FALLBACK = "fallback"  # the champion's answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A stable address that serves one model.
 
-    ``override`` is the version that an operator has sent everything to, whatever else is
-    configured.
+    Parameters
+    ----------
+    name, model, created_at, created_by, description
+        Where requests arrive, whose versions answer, and who opened it.
+    override
+        The version that an operator has sent everything to, whatever else is configured.
+    weights
+        Share of the traffic by version, where it is shared out by hand or by a deployment;
+        requests in experiments are not part of it.
+    held
+        Versions that stay in memory, whether anything is routed to them or not.
+    on_error
+        What a request gets whose version failed.
+    timeout_s
+        Seconds after which a version that does not answer has failed; ``None``: never.
     """
 
     name: str
@@ -29,6 +52,21 @@ class Endpoint:
     created_by: str
     description: str = ""
     override: str | None = None
+    weights: Mapping[str, float] | None = None
+    held: tuple[str, ...] = ()
+    on_error: OnError = OnError.FAIL
+    timeout_s: float | None = None
+
+    @property
+    def traffic(self) -> Split | None:
+        """How traffic is shared out, as a function of the unit; ``None`` where it is not.
+
+        Its salt is the endpoint's name: whoever changes the weights moves only as many units as
+        the change needs, and one who goes back moves the same units back.
+        """
+        if self.weights is None:
+            return None
+        return Split.of(salt=f"endpoint/{self.name}", weights=self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +91,7 @@ class Choice:
     def of(cls, model: str, assigner: Assigner, variant: str) -> Choice:
         """Choose a variant of an experiment, as its weights are now."""
         return cls(
-            model,
-            assigner.versions[variant],
+            *parted(assigner.versions[variant], model),
             assigner.experiment,
             variant,
             assigner.epoch,
@@ -69,12 +106,16 @@ class Choice:
         return self.assigner is not None and self.assigner.by_request
 
     @property
-    def others(self) -> Mapping[str, str]:
+    def others(self) -> Mapping[str, Choice]:
         """Versions by variant that score the request too, though they do not answer it."""
         if self.assigner is None or not self.assigner.paired or self.forced:
             return {}
         versions = self.assigner.versions
-        return {key: versions[key] for key in versions if key != self.variant}
+        return {
+            key: Choice(*parted(versions[key], self.model))
+            for key in versions
+            if key != self.variant
+        }
 
     def drawn(self, unit: str, at: datetime) -> Drawn | None:
         """Return what the split has given a unit that may keep another variant."""
@@ -86,9 +127,11 @@ class Choice:
         """Return the variant that the unit keeps, with the chance it had when it was given it."""
         if self.assigner is None:
             return self
+        model, version = parted(self.assigner.versions[kept.variant], self.model)
         return replace(
             self,
-            version=self.assigner.versions[kept.variant],
+            model=model,
+            version=version,
             variant=kept.variant,
             epoch=kept.epoch,
             propensity=kept.propensity,
@@ -110,6 +153,12 @@ class Route:
         The version that an operator has sent everything to, if any.
     experiments
         Those that run here; no unit is in two of them.
+    traffic
+        How requests are shared out that are in no experiment; all to the champion if not given.
+    held
+        Versions that stay in memory.
+    on_error, timeout_s
+        What becomes of a request whose version fails, and when it has failed.
     """
 
     endpoint: str
@@ -117,7 +166,12 @@ class Route:
     champion: str | None = None
     override: str | None = None
     experiments: tuple[Assigner, ...] = ()
+    traffic: Split | None = None
+    held: tuple[str, ...] = ()
+    on_error: OnError = OnError.FAIL
+    timeout_s: float | None = None
     _choices: Mapping[tuple[str, str], Choice] = field(init=False, repr=False, compare=False)
+    _shares: Mapping[str, Choice] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         choices = {
@@ -126,6 +180,9 @@ class Route:
             for key in one.versions
         }
         object.__setattr__(self, "_choices", choices)
+        shares = self.traffic.variants if self.traffic is not None else ()
+        shared = {key: Choice(self.model, key, propensity=share) for key, share in shares}
+        object.__setattr__(self, "_shares", shared)
 
     def choose(
         self,
@@ -135,7 +192,7 @@ class Route:
         *,
         request_id: str | None = None,
     ) -> Choice:
-        """Choose in this order: the version asked for, the override, an experiment, champion.
+        """Choose in this order: version asked for, override, experiment, traffic, champion.
 
         Parameters
         ----------
@@ -164,6 +221,8 @@ class Route:
                 if one.segments:
                     return replace(choice, segments=one.segments_of(attributes))
                 return choice
+        if self.traffic is not None:
+            return self._shares[self.traffic.assign(unit)]
         if self.champion is None:
             raise NotFound(
                 f"{self.endpoint} has nothing to serve: {self.model} has no champion; "
@@ -205,11 +264,11 @@ class Route:
         )
 
     @property
-    def versions(self) -> Sequence[str]:
-        """Every version that may be chosen without being named."""
+    def versions(self) -> Sequence[tuple[str, str]]:
+        """Model and name of every version that may be chosen without being named, or is held."""
         given = [version for one in self.experiments for version in one.versions.values()]
-        chosen = [self.override, self.champion, *given]
-        return sorted({version for version in chosen if version is not None})
+        chosen = [self.override, self.champion, *given, *self._shares, *self.held]
+        return sorted({parted(version, self.model) for version in chosen if version is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
-from palio.delivery.domain import Endpoint, Route, Table
+from palio.delivery.domain import Endpoint, OnError, Route, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.traffic import EndpointMetrics, ProcessUse, TrafficCounts, summary
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
@@ -23,8 +23,9 @@ from palio.registry.finding import find_model, find_version
 
 __all__ = ["Endpoints", "routing_table"]
 
-_LONGEST_S = 15 * 60.0  # that counts per second are kept
+_COUNTED_S = 15 * 60.0  # that counts per second are kept
 _SILENT_S = 15.0  # after which a process that says nothing of itself is gone
+_LONGEST_S = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,8 @@ class Endpoints:
     def metrics(self, name: str, window_s: float = 60.0) -> EndpointMetrics:
         """Return how an endpoint has done of late, by version, over all processes that serve.
 
+        Versions of other models than its own are named with their model.
+
         Parameters
         ----------
         name
@@ -82,7 +85,7 @@ class Endpoints:
         window_s
             Seconds to look back, from 1 to 900.
         """
-        if not 1 <= window_s <= _LONGEST_S:
+        if not 1 <= window_s <= _COUNTED_S:
             raise InvalidInput(
                 f"window_s is {window_s}; counts are kept for 15 minutes, so take 1 to 900",
                 field="window_s",
@@ -91,13 +94,14 @@ class Endpoints:
         self.publish()
         now = self.clock()
         with self.store.read() as unit:
-            _find(unit, name)
+            own = _find(unit, name).model
             start = int(now.timestamp() - window_s)
             counts = unit.traffic.since(start, endpoint=name)
             uses = unit.process_uses.find()
         by_version: dict[str, list[TrafficCounts]] = defaultdict(list)
         for one in counts:
-            by_version[one.version].append(one)
+            version = one.version if one.model == own else f"{one.model}:{one.version}"
+            by_version[version].append(one)
         return EndpointMetrics(
             endpoint=name,
             at=now,
@@ -105,6 +109,123 @@ class Endpoints:
             versions={v: summary(by_version[v], window_s, now) for v in sorted(by_version)},
             processes=_alive(uses, now),
         )
+
+    @requires(Role.OPERATOR)
+    def weigh(self, name: str, weights: Mapping[str, float] | None, reason: str = "") -> Endpoint:
+        """Share the traffic out that is in no experiment, at once.
+
+        Parameters
+        ----------
+        name
+            The endpoint.
+        weights
+            Share by version, each in [0, 1], summing to 1; versions that are not named get
+            nothing. ``None`` gives everything to the champion again.
+        reason
+            Why, for the audit log.
+
+        Raises
+        ------
+        InvalidWeights
+            If the shares are no distribution.
+        NotFound
+            If a version does not exist.
+        """
+        with self.store.write() as unit:
+            endpoint = _find(unit, name, lock=True)
+            weighed = replace(endpoint, weights=weights)
+            _ = weighed.traffic  # refuses what is no distribution
+            find_model(unit, endpoint.model, lock=True)
+            for version in weights or ():
+                find_version(unit, f"{endpoint.model}:{version}")
+            self._put(unit, "endpoint.weigh", endpoint, weighed, reason)
+        return weighed
+
+    @requires(Role.OPERATOR)
+    def load(self, name: str, version: str, reason: str = "") -> Endpoint:
+        """Keep a version in memory in every server, ready before anything is routed to it."""
+        with self.store.write() as unit:
+            endpoint = _find(unit, name, lock=True)
+            find_model(unit, endpoint.model, lock=True)
+            find_version(unit, f"{endpoint.model}:{version}")
+            held = tuple(dict.fromkeys((*endpoint.held, version)))
+            loaded = replace(endpoint, held=held)
+            if loaded != endpoint:
+                self._put(unit, "endpoint.load", endpoint, loaded, reason)
+        return loaded
+
+    @requires(Role.OPERATOR)
+    def unload(self, name: str, version: str, reason: str = "") -> Endpoint:
+        """Keep a version in memory no longer than something is routed to it.
+
+        Raises
+        ------
+        Conflict
+            If it is not kept, or the traffic weights give it something.
+        """
+        with self.store.write() as unit:
+            endpoint = _find(unit, name, lock=True)
+            if share := (endpoint.weights or {}).get(version):
+                raise Conflict(
+                    f"{version} gets {share:.2%} of {name}'s traffic; give "
+                    "its share to others first",
+                    endpoint=name,
+                    version=version,
+                )
+            if version not in endpoint.held:
+                raise Conflict(
+                    f"{name} does not hold {version}; it holds "
+                    f"{', '.join(endpoint.held) or 'none beyond what it routes to'}",
+                    endpoint=name,
+                    version=version,
+                )
+            held = tuple(one for one in endpoint.held if one != version)
+            unloaded = replace(endpoint, held=held)
+            self._put(unit, "endpoint.unload", endpoint, unloaded, reason)
+        return unloaded
+
+    @requires(Role.OPERATOR)
+    def configure(
+        self,
+        name: str,
+        *,
+        on_error: OnError | None = None,
+        timeout_s: float | None = None,
+        description: str | None = None,
+        reason: str = "",
+    ) -> Endpoint:
+        """Change how failures of versions are answered; what is not given stays.
+
+        Parameters
+        ----------
+        name
+            The endpoint.
+        on_error
+            ``fail``, or ``fallback`` to the champion's answer.
+        timeout_s
+            Seconds in (0, 3600] after which a version that does not answer has failed; 0 for
+            never.
+        description
+            Who calls it.
+        reason
+            Why, for the audit log.
+        """
+        given = {"on_error": on_error, "description": description}
+        new: dict[str, Any] = {key: one for key, one in given.items() if one is not None}
+        if timeout_s is not None:
+            if not 0 <= timeout_s <= _LONGEST_S:
+                raise InvalidInput(
+                    f"timeout_s must be in [0, {_LONGEST_S}], got {timeout_s}",
+                    field="timeout_s",
+                    value=timeout_s,
+                )
+            new["timeout_s"] = timeout_s or None
+        with self.store.write() as unit:
+            endpoint = _find(unit, name, lock=True)
+            configured = replace(endpoint, **new)
+            if configured != endpoint:
+                self._put(unit, "endpoint.configure", endpoint, configured, reason)
+        return configured
 
     @requires(Role.OPERATOR)
     def override(self, name: str, version: str, reason: str = "") -> Endpoint:
@@ -155,6 +276,23 @@ class Endpoints:
             )
         return cleared
 
+    def _put(  # noqa: PLR0917 -- one entry
+        self, unit: DeliveryUnit, action: str, before: Endpoint, after: Endpoint, reason: str
+    ) -> None:
+        """Keep an endpoint, and what has changed of it in the audit log."""
+        names = [one.name for one in fields(after)]
+        changed = [name for name in names if getattr(before, name) != getattr(after, name)]
+        unit.endpoints.put_many([after])
+        unit.audit.append(
+            self._change(
+                action,
+                after.name,
+                before={name: getattr(before, name) for name in changed},
+                after={name: getattr(after, name) for name in changed},
+                reason=reason,
+            )
+        )
+
     def _change(self, action: str, subject: str, **fields: Any) -> Change:
         return Change(
             at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
@@ -170,6 +308,10 @@ def routing_table(unit: DeliveryUnit) -> Table:
             champion=aliases.target(unit, endpoint.model, CHAMPION),
             override=endpoint.override,
             experiments=tuple(one.assigner() for one in running_on(unit, endpoint.name)),
+            traffic=endpoint.traffic,
+            held=endpoint.held,
+            on_error=endpoint.on_error,
+            timeout_s=endpoint.timeout_s,
         )
         for endpoint in unit.endpoints.find()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from palio.delivery.domain import Endpoint
 from palio.delivery.ports import DeliveryUnit
 from palio.experiments.domain import OPEN, Experiment
 from palio.registry.domain import Use
@@ -17,13 +18,21 @@ def uses_within(unit: DeliveryUnit, model: str, version: str | None = None) -> S
     Whatever comes to name versions later gets its line here.
     """
     endpoints = unit.endpoints.find(model=model)
-    experiments = unit.experiments.find(model=model)
+    experiments = unit.experiments.find()
     return [
-        *(Use("endpoint", one.name) for one in endpoints if version in (None, one.override)),
-        *(Use("experiment", one.key) for one in experiments if _compares(one, version)),
+        *(Use("endpoint", one.name) for one in endpoints if _serves(one, version)),
+        *(Use("experiment", one.key) for one in experiments if _compares(one, model, version)),
     ]
 
 
-def _compares(experiment: Experiment, version: str | None) -> bool:
-    named = {None, experiment.champion, *(one.version for one in experiment.design.variants)}
-    return experiment.state in OPEN and version in named
+def _serves(endpoint: Endpoint, version: str | None) -> bool:
+    return version in {None, endpoint.override, *(endpoint.weights or ()), *endpoint.held}
+
+
+def _compares(experiment: Experiment, model: str, version: str | None) -> bool:
+    if experiment.state not in OPEN:
+        return False
+    compared = {one.reference(experiment.model) for one in experiment.design.variants}
+    if version is None:
+        return model in {experiment.model, *(one.rpartition(":")[0] for one in compared)}
+    return f"{model}:{version}" in {f"{experiment.model}:{experiment.champion}", *compared}

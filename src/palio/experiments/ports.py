@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from palio.bucketing import Split
 from palio.experiments.domain import Experiment
 from palio.experiments.events import Event, LogEntry, Outcome
 from palio.experiments.folding.statistics import (
@@ -192,4 +193,8 @@ class ExperimentUnit(RegistryUnit, Protocol):
 
     def override_of(self, endpoint: str) -> str | None:
         """Return the version that an operator has sent an endpoint's traffic to, if any."""
+        ...
+
+    def traffic_of(self, endpoint: str) -> Split | None:
+        """Return how an endpoint shares traffic out that is in no experiment, if it does."""
         ...

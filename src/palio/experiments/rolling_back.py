@@ -10,7 +10,7 @@ from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import DecisionKind, Report
 from palio.experiments.ports import ExperimentUnit
 from palio.registry import aliases
-from palio.registry.domain import CHAMPION
+from palio.registry.domain import CHAMPION, parted
 from palio.registry.finding import find_model
 from palio.registry.promotion import rollback_within
 from palio.registry.signing.attestation import Vouching
@@ -75,7 +75,7 @@ def take_back(
             experiment=key,
             state=experiment.state,
         )
-    shipped = experiment.variant(experiment.winner).version
+    _, shipped = parted(experiment.variant(experiment.winner).version, experiment.model)
     _need_reason(change, f"{key} has shipped {shipped}")
     find_model(unit, experiment.model, lock=True)
     now = aliases.target(unit, experiment.model, CHAMPION)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from palio.bucketing import Split
 from palio.errors import Conflict, InvalidInput, NotFound, TooLarge
 from palio.experiments.designs.assignment import Assigner, Assignment
 from palio.experiments.designs.audience import Attributes, check_attributes
@@ -15,7 +16,7 @@ from palio.experiments.ports import ExperimentUnit
 from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.experiments.weights.sticky import Drawn, StickyAssignment, StickyUnit, keep, look_up
 from palio.registry import aliases
-from palio.registry.domain import CHAMPION
+from palio.registry.domain import CHAMPION, parted
 
 __all__ = ["Giving", "check_together", "checked_units", "giving", "running_on"]
 
@@ -74,6 +75,7 @@ class Giving:
     model: str
     otherwise: str | None
     experiments: Sequence[Assigner]
+    traffic: Split | None = None
     pseudonyms: Pseudonyms = AS_SENT
 
     def assign(
@@ -134,6 +136,10 @@ class Giving:
                     policy_version=one.policy_version,
                     segments=one.segments_of(attributes),
                 )
+        if self.traffic is not None:
+            version = self.traffic.assign(unit)
+            share = self.traffic.propensity(version)
+            return Assignment(unit=unit, version=version, propensity=share)
         return Assignment(unit=unit, version=self.otherwise)
 
     def exposures(self, assignments: Sequence[Assignment], at: datetime) -> list[Exposure]:
@@ -143,8 +149,8 @@ class Giving:
                 unit=self.pseudonyms.of(one.unit),
                 at=at,
                 endpoint=self.endpoint,
-                model=self.model,
-                version=one.version or "",
+                model=parted(one.version or "", self.model)[0],
+                version=parted(one.version or "", self.model)[1],
                 experiment=one.experiment,
                 variant=one.variant or "",
                 epoch=one.epoch,
@@ -172,7 +178,8 @@ def _keeping(one: Assignment, drawn: Drawn, kept: StickyAssignment) -> Assignmen
 def giving(unit: ExperimentUnit, name: str, pseudonyms: Pseudonyms = AS_SENT) -> Giving:
     """Return what an endpoint gives units or, where none has that name, an experiment.
 
-    An operator's override comes first, as it does for predictions.
+    An operator's override comes first, and who is in no experiment gets what the traffic weights
+    say, as it is for predictions.
     """
     model, wanted = unit.model_of(name), None
     endpoint = name
@@ -192,6 +199,7 @@ def giving(unit: ExperimentUnit, name: str, pseudonyms: Pseudonyms = AS_SENT) ->
         endpoint=endpoint,
         model=model,
         otherwise=override or aliases.target(unit, model, CHAMPION),
+        traffic=None if override else unit.traffic_of(endpoint),
         experiments=[one.assigner() for one in running if wanted in (None, one.key)],
         pseudonyms=pseudonyms,
     )

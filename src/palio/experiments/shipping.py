@@ -8,8 +8,9 @@ from palio.access.audit import Change
 from palio.errors import Conflict, InvalidInput
 from palio.experiments.domain import Experiment
 from palio.experiments.judging.analysis import DecisionKind, Report
+from palio.registry.domain import Version
 
-__all__ = ["chosen_variant", "has_won", "shipment"]
+__all__ = ["check_own", "chosen_variant", "has_won", "shipment"]
 
 
 def chosen_variant(
@@ -43,6 +44,18 @@ def chosen_variant(
             winner=decision.variant,
         )
     return decision.variant
+
+
+def check_own(experiment: Experiment, winner: Version) -> None:
+    """Raise ``Conflict`` if the winner is of another model, whose production it would not be."""
+    if winner.model != experiment.model:
+        raise Conflict(
+            f"{winner.reference} is of another model than {experiment.model}, which "
+            f"{experiment.endpoint} serves, so it cannot be its champion; complete "
+            f"{experiment.key}, promote the version in its own model and serve that",
+            experiment=experiment.key,
+            version=winner.reference,
+        )
 
 
 def has_won(report: Report, variant: str) -> bool:

@@ -7,16 +7,18 @@ from palio.experiments.designs.design import ExperimentDraft
 from palio.experiments.domain import Experiment
 from palio.experiments.ports import ExperimentUnit
 from palio.registry import aliases
-from palio.registry.domain import CHAMPION
+from palio.registry.domain import CHAMPION, Reference
 from palio.registry.finding import find_model, find_version, lifecycle_of
 
 __all__ = ["check_shippable", "check_versions"]
 
 
 def check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) -> None:
-    """Every variant is a version of the endpoint's model, and all take the same rows."""
-    find_model(unit, model, lock=True)  # none of them is deleted meanwhile
-    versions = [find_version(unit, f"{model}:{variant.version}") for variant in design.variants]
+    """Every variant is a version that exists, and all take the same rows."""
+    references = [variant.reference(model) for variant in design.variants]
+    for name in sorted({model, *(Reference.parse(one).model for one in references)}):
+        find_model(unit, name, lock=True)  # none of them is deleted meanwhile
+    versions = [find_version(unit, reference) for reference in references]
     signatures = [version.signature for version in versions]
     for version, signature in zip(versions, signatures, strict=True):
         first = signatures[0]
@@ -34,6 +36,6 @@ def check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
     lifecycle = lifecycle_of(unit, find_model(unit, experiment.model, lock=True))
     champion = aliases.target(unit, experiment.model, CHAMPION)
     for variant in experiment.challengers:
-        version = find_version(unit, f"{experiment.model}:{variant.version}")
-        if version.version != champion:
+        version = find_version(unit, variant.reference(experiment.model))
+        if version.model == experiment.model and version.version != champion:
             lifecycle.check(version.reference, version.stage, lifecycle.production)

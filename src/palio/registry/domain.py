@@ -28,6 +28,7 @@ __all__ = [
     "VersionDraft",
     "check_name",
     "effective_history",
+    "parted",
 ]
 
 CHAMPION = "champion"
@@ -292,6 +293,20 @@ class Reference:
                 value=text,
             )
         return cls(**found.groupdict())
+
+
+def parted(version: str, model: str) -> tuple[str, str]:
+    """Return model and version of a name that stands where ``model`` is understood.
+
+    Examples
+    --------
+    >>> parted("v2", "credit")
+    ('credit', 'v2')
+    >>> parted("fraud:v7", "credit")
+    ('fraud', 'v7')
+    """
+    other, mark, name = version.rpartition(":")
+    return (other, name) if mark else (model, version)
 
 
 def check_name(field_name: str, value: str) -> str:

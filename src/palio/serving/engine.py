@@ -301,9 +301,7 @@ def _experiments(table: Table) -> set[str]:
 
 
 def _needed(table: Table) -> list[tuple[str, str]]:
-    return sorted(
-        {(route.model, version) for route in table.routes.values() for version in route.versions}
-    )
+    return sorted({key for route in table.routes.values() for key in route.versions})
 
 
 def _check(request: PredictRequest) -> None:

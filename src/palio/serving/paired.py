@@ -44,9 +44,9 @@ def with_others(
         Gives a version in memory.
     """
     shadows = [
-        _Shadow(place, variant, find(Choice(job.choice.model, version)), job.rows)
+        _Shadow(place, variant, find(choice), job.rows)
         for place, job in enumerate(jobs)
-        for variant, version in job.choice.others.items()
+        for variant, choice in job.choice.others.items()
     ]
     if not shadows:
         return list(predictions)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from palio.access.domain import ApiKey
+from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
 from palio.delivery.traffic import ProcessUse, TrafficTotals
 from palio.delivery.uses import uses_within
@@ -211,6 +212,11 @@ class SqlUnit:
         query = select(tables.endpoints.c.override).where(tables.endpoints.c.name == endpoint)
         found: str | None = self._connection.execute(query).scalar()
         return found
+
+    def traffic_of(self, endpoint: str) -> Split | None:
+        """Return how an endpoint shares traffic out."""
+        found = self.endpoints.get(endpoint)
+        return None if found is None else found.traffic
 
     def revision(self) -> int:
         """Return how many audit entries and published weights there are."""

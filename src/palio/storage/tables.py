@@ -284,6 +284,10 @@ endpoints = _listed(
     _word("created_by"),
     _word("description"),
     _word("override", null=True),
+    _json("weights"),
+    _later(_json("held"), "'[]'"),
+    _later(_word("on_error"), "'fail'"),
+    _real("timeout_s", null=True),
     _refers(model="models.name"),
 )
 experiments = _listed(

@@ -19,6 +19,7 @@ import msgspec
 
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
+from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.delivery.uses import uses_within
@@ -364,6 +365,11 @@ class MemoryUnit:
         """Return the version that an endpoint is overridden to."""
         found = self.endpoints.get(endpoint)
         return None if found is None else found.override
+
+    def traffic_of(self, endpoint: str) -> Split | None:
+        """Return how an endpoint shares traffic out."""
+        found = self.endpoints.get(endpoint)
+        return None if found is None else found.traffic
 
     def revision(self) -> int:
         """Return how many audit entries and published weights there are."""

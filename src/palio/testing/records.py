@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from palio.access.domain import ApiKey, Role
-from palio.delivery.domain import Endpoint
+from palio.delivery.domain import Endpoint, OnError
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.audience import Condition, Test
@@ -381,6 +381,16 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "endpoints": [
         Endpoint(
             name="pay", model="m", created_at=WHEN, created_by="ann", description=ODD, override="v"
+        ),
+        Endpoint(
+            name="shared",
+            model="m",
+            created_at=WHEN,
+            created_by="ann",
+            weights={"v": 0.75, "w": 0.25},
+            held=("v", "w"),
+            on_error=OnError.FALLBACK,
+            timeout_s=1.5,
         ),
         Endpoint(name="an", model="m", created_at=WHEN, created_by="ann"),
     ],

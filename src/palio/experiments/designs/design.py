@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 
 import msgspec
@@ -17,7 +17,8 @@ from palio.experiments.designs.metric_forms import Kind
 from palio.experiments.designs.metrics import LATER, Metric, Source, metric_named
 from palio.experiments.designs.policy import Belief, Policy, one_of
 from palio.experiments.designs.risk import Criteria, StopLoss
-from palio.registry.domain import check_name
+from palio.registry.describing.metadata import check_text, check_texts
+from palio.registry.domain import check_name, parted
 
 __all__ = ["REQUEST", "ExperimentDraft", "Metrics", "Stopping", "Type", "Variant"]
 
@@ -26,10 +27,12 @@ REQUEST = "request"
 _MOST_CONDITIONS = 32
 _MOST_SEGMENTS, _MOST_COVARIATES = 4, 8
 _LONGEST_S = 1e9
+_LONGEST_TITLE = 200
 _LATER = frozenset(  # fields that old designs do not have
     {
         *("coverage", "holdout", "namespace", "audience", "label_independent", "label_delay_s"),
         *("sticky", "segments", "covariates", "policy", "stop_loss", "criteria", "automatic"),
+        *("title", "description", "tags"),
     }
 )
 _STOPPING_LATER = {"early_stop": True, "futility": None}
@@ -47,11 +50,18 @@ class Type(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One arm: its key, the version that answers, the share of units in [0, 1]."""
+    """One arm: its key, the version that answers, the share of units in [0, 1].
+
+    ``version`` is one of the endpoint's model, or ``name:version`` of another model.
+    """
 
     key: str
     version: str
     weight: float
+
+    def reference(self, model: str) -> str:
+        """Return ``name:version`` where the endpoint serves ``model``."""
+        return ":".join(parted(self.version, model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,8 @@ class ExperimentDraft:
         What is not borne, and what a winner must fulfil.
     automatic
         Whether the evaluator ships, rolls back and ends the experiment by itself.
+    title, description, tags
+        What people call it, what it is about, and marks of theirs.
     """
 
     key: str
@@ -215,10 +227,16 @@ class ExperimentDraft:
     stop_loss: StopLoss | None = None
     criteria: Criteria = field(default_factory=Criteria)
     automatic: bool = False
+    title: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("experiment", self.key)
         object.__setattr__(self, "type", one_of(Type, "type", self.type))
+        check_text("title", self.title, _LONGEST_TITLE)
+        check_text("description", self.description)
+        object.__setattr__(self, "tags", check_texts("tags", self.tags))
         self._check_part()
         self._check_variants()
         self._check_alpha()

@@ -1,4 +1,4 @@
-"""What serving processes tell of themselves."""
+"""How endpoints share traffic out, what becomes of failures, and what processes have served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make tables that are empty; nothing that was there changes."""
+    """Add what endpoints have gained; old ones give everything to the champion, and fail."""
+    op.add_column("endpoints", sa.Column("weights", sa.Text(), nullable=True))
+    none, fail = sa.text("'[]'"), sa.text("'fail'")
+    op.add_column("endpoints", sa.Column("held", sa.Text(), nullable=True, server_default=none))
+    op.add_column(
+        "endpoints", sa.Column("on_error", sa.Text(), nullable=False, server_default=fail)
+    )
+    op.add_column("endpoints", sa.Column("timeout_s", sa.Float(53), nullable=True))
     _make_traffic()
 
 
