@@ -28,6 +28,8 @@ from palio.http.predict import OPENAPI_PATH, PredictLayer, openapi_operation
 
 __all__ = ["create_app"]
 
+Metrics = Callable[[str], tuple[bytes, str]]
+
 
 def create_app(
     verbs: Verbs,
@@ -39,6 +41,7 @@ def create_app(
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
     background: Sequence[Background] = (),
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -56,6 +59,8 @@ def create_app(
         Called when requests can be answered, and when the last one has been.
     background
         What is done beside answering, each in steps of its own, until the end.
+    metrics
+        Gives what Prometheus scrapes, and its media type, by what a scraper accepts.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -71,6 +76,8 @@ def create_app(
     app.include_router(download_router(verbs_of_caller))
     app.include_router(native_router(verbs_of_caller, server.catch_up))
     _add_health(app, verbs)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     limited = BodyLimit(
@@ -113,6 +120,14 @@ def _add_health(app: FastAPI, verbs: Verbs) -> None:
         """Tell that the store answers too."""
         verbs.keys.configured()
         return json_answer({"status": "ready"})
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", tags=["health"], operation_id="metrics", response_class=Response)
+    def scrape(request: Request) -> Response:
+        """Tell Prometheus what is seen; needs the role viewer."""
+        text, media_type = metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
 
 
 def _add_problems(app: FastAPI) -> None:
