@@ -225,7 +225,7 @@ def test_versions_are_held(serving: Wired) -> None:
     assert serving.endpoints.unload("credit", "2").held == ()
     with pytest.raises(Conflict, match="credit does not hold 2; it holds none"):
         serving.endpoints.unload("credit", "2")
-    with pytest.raises(NotFound, match="no version .9."):
+    with pytest.raises(NotFound, match=r"no version .9."):
         serving.endpoints.load("credit", "9")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from palio.access.domain import Role
+from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.ports import AsyncServer
+from palio.edge.dialects import Dialect, Served
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, NotFound, PalioError
 from palio.http.access import Door, caller
@@ -38,7 +42,8 @@ def create_app(
     upload_limit_bytes: int,
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
-    background: Background | None = None,
+    background: Sequence[Background] = (),
+    dialects: Sequence[Dialect] = (),
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -55,7 +60,9 @@ def create_app(
     on_ready, on_stop
         Called when requests can be answered, and when the last one has been.
     background
-        What is done beside answering, until the end.
+        What is done beside answering, until the end, each beside the others.
+    dialects
+        Contracts of other systems that are answered too.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -70,6 +77,14 @@ def create_app(
     app.include_router(intake_router(verbs_of_caller))
     app.include_router(download_router(verbs_of_caller))
     app.include_router(native_router(verbs_of_caller, server.catch_up))
+    served = Served(
+        verbs=verbs_of_caller,
+        caller=lambda request: caller(request.scope),
+        predict=partial(_predict, server),
+        changed=server.catch_up,
+    )
+    for router in filter(None, (dialect.router(served) for dialect in dialects)):
+        app.include_router(router)
     _add_health(app, verbs)
     _add_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -81,22 +96,26 @@ def create_app(
     return Door(limited, verbs.keys, lambda: server.revision)
 
 
+async def _predict(server: AsyncServer, request: Request, asked: PredictRequest) -> Answer:
+    caller(request.scope).require(Role.OPERATOR, "predict")
+    return await server.predict(asked)
+
+
 def _lifespan(
     server: AsyncServer,
     on_ready: Callable[[], None],
     on_stop: Callable[[], None],
-    background: Background | None,
+    background: Sequence[Background],
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await server.start()
         ending = asyncio.Event()
-        beside = asyncio.create_task(repeat(background, ending)) if background else None
+        beside = [asyncio.create_task(repeat(one, ending)) for one in background]
         on_ready()
         yield
         ending.set()
-        if beside is not None:
-            await beside
+        await asyncio.gather(*beside)
         await server.stop()
         on_stop()
 
