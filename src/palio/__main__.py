@@ -16,7 +16,7 @@ def main() -> None:
         from palio.cli.app import run
         from palio.demo.command import demo
 
-        sys.exit(run(platform, commands=(demo,)))
+        sys.exit(run(platform, commands=(demo,), groups=platform.groups()))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
@@ -28,6 +29,7 @@ from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
 from palio.delivery.tally import Publisher, Tally
+from palio.edge.dialects import Dialect
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
@@ -54,6 +56,8 @@ from palio.storage.store import SqlStore, engine_for
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from palio.http.background import Background
 
 __all__ = [
     "Palio",
@@ -228,7 +232,6 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     engine = _engine(settings, store, loader, tally)
     name = _process()
     publisher = _publisher(store, engine, tally, server=name)
-    evaluator = [_evaluator(store, settings, verbs)] if settings.evaluate_s else []
     return create_app(
         _publishing(verbs, publisher),
         TickServer(engine),
@@ -237,9 +240,59 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[publisher, *evaluator],
-        metrics=Exposition(store, server=name, clock=_now, publish=publisher.flush),
+        background=[publisher, *_background(store, settings, verbs)],
+        metrics=_exposition(store, settings, publisher, server=name),
+        dialects=dialects(settings),
     )
+
+
+def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Background]:
+    own = verbs.acting_as(Identity(FOLLOWER, Role.VIEWER))
+    found = [dialect.chore(own) for dialect in dialects(settings)]
+    if settings.evaluate_s:
+        found.append(_evaluator(store, settings, verbs))
+    return [one for one in found if one is not None]
+
+
+def _exposition(
+    store: SqlStore, settings: Settings, publisher: Publisher, *, server: str
+) -> Exposition:
+    told = [one.families() for one in dialects(settings)]
+    return Exposition(
+        store,
+        server=server,
+        clock=_now,
+        publish=publisher.flush,
+        more=[one for one in told if one is not None],
+    )
+
+
+def dialects(settings: Settings) -> list[Dialect]:
+    """Return the contracts of other systems that the settings ask for.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none of a name.
+    """
+    asked = _DIALECTS if settings.dialects == ("all",) else settings.dialects
+    if unknown := sorted(set(asked) - set(_DIALECTS)):
+        raise InvalidInput(
+            f"PALIO_DIALECTS names {', '.join(unknown)}; there are {', '.join(_DIALECTS)}",
+            field="PALIO_DIALECTS",
+            value=unknown,
+        )
+    return [resolve_name(f"palio.dialects.{name}:DIALECT") for name in asked]
+
+
+def groups() -> list[Dialect]:
+    """Return all contracts of other systems, for the command line."""
+    return [resolve_name(f"palio.dialects.{name}:DIALECT") for name in _DIALECTS]
+
+
+_DIALECTS = ("abguide", "abtests", "credtech", "crowetrade", "nightscan")
+FOLLOWER = "follower"
+"""Who reads the audit log for the files that others expect on disk."""
 
 
 def evaluate(

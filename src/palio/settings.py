@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         description="Refuse versions without such a signature: no, at promotion, or at load too",
     )
 
+    dialects: _Texts = Field(
+        default=("all",),
+        description="Contracts of other systems that servers answer, with commas between; or all",
+    )
     unit_key: SecretStr | None = Field(
         default=None,
         description="A secret of 16 characters or more: ids of units are kept hashed with it",

@@ -46,7 +46,7 @@ READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     "endpoints.metrics",
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
-    *("experiments.explore", "experiments.weights"),
+    *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
     *("models.lifecycle", "versions.get", "versions.list", "lifecycles.list"),
     *("versions.fetch", "versions.search"),

@@ -285,6 +285,8 @@ STORY: list[Step] = [
     lambda p: p.experiments.start("r").weights,
     lambda p: p.experiments.reweight("r", {"control": 0.8, "challenger": 0.2}, reason="slow"),
     lambda p: p.experiments.weights("r"),
+    lambda p: p.experiments.assignments("r", limit=5),
+    lambda p: p.experiments.assignments("r", of="nobody"),
     lambda p: p.experiments.stop("r", "enough").epoch,
     lambda p: p.experiments.draft(BANDIT).design,
     lambda p: p.experiments.start("b").weights,

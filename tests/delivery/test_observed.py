@@ -12,7 +12,13 @@ from palio.stats.quality.histogram import LogHistogram
 from palio.testing.records import RECORDS, design
 from palio.testing.wired import Wired
 
-SUMS = TrafficSums(requests=2, rows=2, latency_ms=3.0, latencies=LogHistogram.of([1.0, 2.0]).bins, outcomes={"1": 2})
+SUMS = TrafficSums(
+    requests=2,
+    rows=2,
+    latency_ms=3.0,
+    latencies=LogHistogram.of([1.0, 2.0]).bins,
+    outcomes={"1": 2},
+)
 NAMES = {"endpoint": "credit", "model": "credit", "version": "1"}
 
 

@@ -40,6 +40,7 @@ from palio.cli import (
     weights,
 )
 from palio.cli.session import Shell
+from palio.edge.dialects import Dialect
 from palio.edge.problems import exit_code_of, problem_of
 from palio.edge.session import Wiring
 from palio.errors import InvalidInput, PalioError
@@ -50,7 +51,11 @@ _INTERRUPTED = 130
 _DEFECT = 70
 
 
-def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.Typer:
+def build(
+    wiring: Wiring,
+    commands: Sequence[Callable[..., Any]] = (),
+    groups: Sequence[Dialect] = (),
+) -> typer.Typer:
     """Return the application.
 
     Parameters
@@ -59,6 +64,8 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
         How to open Palio.
     commands
         Further commands from above this face.
+    groups
+        Contracts of other systems whose commands stand under their name.
     """
     app = typer.Typer(
         invoke_without_command=True,
@@ -114,6 +121,9 @@ def build(wiring: Wiring, commands: Sequence[Callable[..., Any]] = ()) -> typer.
     )
     for command in (*own, *commands):
         app.command()(command)
+    for dialect in groups:
+        if (group := dialect.group()) is not None:
+            app.add_typer(group, name=dialect.name)
     return app
 
 
@@ -138,10 +148,11 @@ def run(
     wiring: Wiring,
     arguments: Sequence[str] | None = None,
     commands: Sequence[Callable[..., Any]] = (),
+    groups: Sequence[Dialect] = (),
 ) -> int:
     """Run the command line and return its exit code; errors are one line, never a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    command = typer.main.get_command(build(wiring, commands))
+    command = typer.main.get_command(build(wiring, commands, groups))
     try:
         code = command.main(args=given, prog_name="palio", standalone_mode=False)
     except PalioError as error:

@@ -147,6 +147,7 @@ ROUTES = (
     Route("POST", "/v1/experiments/{key}/start", "experiments", "start"),
     Route("POST", "/v1/assignments/{name}", "experiments", "assign"),
     Route("POST", "/v1/assignments/{name}/many", "experiments", "assign_many"),
+    Route("GET", "/v1/experiments/{key}/assignments", "experiments", "assignments"),
     Route("POST", "/v1/experiments/{key}/pause", "experiments", "pause"),
     Route("POST", "/v1/experiments/{key}/resume", "experiments", "resume"),
     Route("GET", "/v1/experiments/{key}/weights", "experiments", "weights"),

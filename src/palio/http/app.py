@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from palio.access.domain import Identity, Role
+from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.ports import AsyncServer
+from palio.edge.dialects import Dialect, Served
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, NotFound, PalioError
 from palio.http.access import Door, caller
@@ -42,6 +46,7 @@ def create_app(
     on_stop: Callable[[], None] = lambda: None,
     background: Sequence[Background] = (),
     metrics: Metrics | None = None,
+    dialects: Sequence[Dialect] = (),
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -58,9 +63,11 @@ def create_app(
     on_ready, on_stop
         Called when requests can be answered, and when the last one has been.
     background
-        What is done beside answering, each in steps of its own, until the end.
+        What is done beside answering, until the end, each beside the others.
     metrics
         Gives what Prometheus scrapes, and its media type, by what a scraper accepts.
+    dialects
+        Contracts of other systems that are answered too.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -75,6 +82,15 @@ def create_app(
     app.include_router(intake_router(verbs_of_caller))
     app.include_router(download_router(verbs_of_caller))
     app.include_router(native_router(verbs_of_caller, server.catch_up))
+    served = Served(
+        verbs=verbs_of_caller,
+        own=lambda name: verbs.acting_as(Identity(name, Role.OPERATOR)),
+        caller=lambda request: caller(request.scope),
+        predict=partial(_predict, server),
+        changed=server.catch_up,
+    )
+    for router in filter(None, (dialect.router(served) for dialect in dialects)):
+        app.include_router(router)
     _add_health(app, verbs)
     if metrics is not None:
         _add_metrics(app, metrics)
@@ -86,6 +102,11 @@ def create_app(
         upload_limit_bytes=upload_limit_bytes,
     )
     return Door(limited, verbs.keys, lambda: server.revision)
+
+
+async def _predict(server: AsyncServer, request: Request, asked: PredictRequest) -> Answer:
+    caller(request.scope).require(Role.OPERATOR, "predict")
+    return await server.predict(asked)
 
 
 def _lifespan(

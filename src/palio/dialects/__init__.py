@@ -1,0 +1,1 @@
+"""Contracts of other systems, each a thin face: parse, call one verb, render."""

@@ -1,0 +1,7 @@
+"""A credit-scoring registry with a command line, and ``/api/…`` routes."""
+
+from palio.edge.dialects import Dialect
+
+__all__ = ["DIALECT"]
+
+DIALECT = Dialect(name="credtech")
