@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.archives import Limits
@@ -39,8 +40,10 @@ from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.deliverer import Deliverer
 from palio.monitoring.exposition import Exposition
 from palio.monitoring.processes import ProcessWatch
+from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader
@@ -251,7 +254,28 @@ def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Backg
     found = [dialect.chore(own) for dialect in dialects(settings)]
     if settings.evaluate_s:
         found.append(_evaluator(store, settings, verbs))
+    found.append(_deliverer(store, settings))
     return [one for one in found if one is not None]
+
+
+def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
+    """Return what sends alerts, if anybody shall be sent them."""
+    found = receivers(settings.webhook_urls)
+    if not found:
+        return None
+    if settings.webhook_secret is None:
+        raise InvalidInput(
+            "PALIO_WEBHOOK_URLS is set and PALIO_WEBHOOK_SECRET is not, so that receivers could "
+            "not know who sends; set it to whsec_… and 32 random bytes in base64",
+            field="PALIO_WEBHOOK_SECRET",
+        )
+    return Deliverer(
+        store=store,
+        receivers=found,
+        secret=Secret.parse(settings.webhook_secret.get_secret_value()),
+        clock=_now,
+        log=logging.getLogger("palio.alerts").warning,
+    )
 
 
 def _exposition(
@@ -331,9 +355,12 @@ def evaluate(
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    deliverer = _deliverer(store, settings)
     try:
         while True:
             acts, leader = evaluator.step(), evaluator.leader()
+            if deliverer is not None:
+                deliverer.step()
             other = leader is not None and leader.holder != evaluator.holder
             on_look(acts, leader.holder if leader is not None and other else None)
             if once:
@@ -453,6 +480,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
             retention_days=settings.retention_days,
         ),
+        alerts=Alerts(store=store, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )

@@ -48,7 +48,7 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "analyze", "artifacts gc", "artifacts verify",
+            "alerts list", "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
             "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",

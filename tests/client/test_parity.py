@@ -295,6 +295,7 @@ STORY: list[Step] = [
     lambda p: p.experiments.stop("b", "enough").state,
     lambda p: p.experiments.start(p.experiments.draft(servers.design("back")).key).state,
     lambda p: p.experiments.rollback("back", "complaints"),
+    lambda p: [(raised.alert.kind, raised.alert.severity) for raised in p.alerts.list(last=7)],
     lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,
     lambda p: p.keys.list(),
     lambda p: p.keys.revoke(p.keys.list()[-1].id),
@@ -316,6 +317,7 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (InvalidInput, lambda p: p.models.create("a b")),
     (InvalidInput, lambda p: p.endpoints.metrics("credit", window_s=0.5)),
     (NotFound, lambda p: p.endpoints.metrics("nothing")),
+    (InvalidInput, lambda p: p.alerts.list(last=0)),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),
     (Refused, lambda p: p.versions.register_from("credit", PLAIN, str(HERE))),  # no root is open

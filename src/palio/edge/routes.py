@@ -166,6 +166,7 @@ ROUTES = (
     Route("GET", "/v1/outcomes/history", "outcomes", "history"),
     Route("POST", "/v1/units/erase", "units", "erase"),
     Route("POST", "/v1/units/retain", "units", "retain"),
+    Route("GET", "/v1/alerts", "alerts", "list"),
     Route("GET", "/v1/keys", "keys", "list"),
     Route("POST", "/v1/keys", "keys", "create"),
     Route("DELETE", "/v1/keys/{id}", "keys", "revoke"),
