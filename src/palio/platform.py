@@ -35,6 +35,7 @@ from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
+from palio.experiments.folding.quality import fold_quality, watermark_within
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
@@ -389,10 +390,10 @@ def _evaluator(
 
 
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
-    days = settings.retention_days
-    if days is None:
-        return ()
-    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
+    found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
+    if (days := settings.retention_days) is not None:
+        found.append(lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR))
+    return found
 
 
 _EVALUATE_S = 30.0
@@ -461,6 +462,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             clock=_now,
             actor=actor,
             vouching=vouching,
+            fold_quality=partial(_quality_watermark, store),
         ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
@@ -516,6 +518,13 @@ def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -
 def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
     watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
     return Publisher(store, tally, _now, watch)
+
+
+def _quality_watermark(store: SqlStore) -> int:
+    """Fold the quality of versions, and return the place in the log where it stands."""
+    fold_quality(store, now=_now())
+    with store.read() as unit:
+        return watermark_within(unit)
 
 
 def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:

@@ -285,6 +285,7 @@ STORY: list[Step] = [
     lambda p: labels(p, 12),
     lambda p: p.experiments.analyze("e").decision.kind,
     lambda p: p.experiments.verify("e").differences,
+    lambda p: p.versions.quality("credit:v1", cohort_s=604_800).segments,
     lambda p: [look.variant for look in p.experiments.looks("e")],
     lambda p: [(one.revision, one.value) for one in p.outcomes.history("r1/label")],
     lambda p: p.experiments.rebuild("e", reason="try").differences,
@@ -332,6 +333,8 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (InvalidInput, lambda p: p.endpoints.metrics("credit", window_s=0.5)),
     (NotFound, lambda p: p.endpoints.metrics("nothing")),
     (InvalidInput, lambda p: p.alerts.list(last=0)),
+    (InvalidInput, lambda p: p.versions.quality("credit:v1", cohort_s=3_600)),
+    (NotFound, lambda p: p.versions.quality("credit:v9")),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),
     (Refused, lambda p: p.versions.register_from("credit", PLAIN, str(HERE))),  # no root is open

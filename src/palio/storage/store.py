@@ -47,6 +47,7 @@ from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
@@ -99,6 +100,11 @@ class SqlUnit:
     def versions(self) -> SqlVersions:
         """Versions."""
         return SqlVersions(self._connection)
+
+    @cached_property
+    def quality_sums(self) -> SqlCollection[QualitySums]:
+        """What labels say of answers."""
+        return SqlCollection(self._connection, tables.quality_sums, QualitySums)
 
     @cached_property
     def attestations(self) -> SqlCollection[Attestation]:

@@ -458,6 +458,14 @@ sticky_assignments = _keyed(
 )
 leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
 marks = _keyed("marks", ("name",), _word("name"), _word("value"), _time("at"))
+quality_sums = _keyed(
+    "quality_sums",
+    ("model", "version", "cohort", "segment"),
+    *(_word(name) for name in ("model", "version")),
+    _count("cohort"),
+    _word("segment"),
+    _json("counts"),
+)
 alerts = _listed(
     "alerts",
     ("id",),

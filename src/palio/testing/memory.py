@@ -43,6 +43,7 @@ from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 
@@ -353,6 +354,9 @@ class MemoryUnit:
         )
         self.looks = MemoryCollection(state, Look, "experiment", "watermark", "variant")
         self.records = MemoryCollection(state, Record, "experiment")
+        self.quality_sums = MemoryCollection(
+            state, QualitySums, "model", "version", "cohort", "segment"
+        )
         self.traffic = MemoryTraffic(state)
         self.traffic_totals = MemoryCollection(
             state, TrafficTotals, "server", "process", "endpoint", "model", "version"

@@ -55,6 +55,7 @@ from palio.registry.domain import (
     Version,
 )
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualityCounts, QualitySums
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
 __all__ = [
@@ -348,6 +349,15 @@ _DELIVERY = AlertDelivery(
     at=WHEN,
     error=ODD,
 )
+_QUALITY = QualitySums(
+    model="m",
+    version=ODD,
+    cohort=2**40,
+    segment=ODD,
+    counts=QualityCounts(
+        rows=2**40, brier=0.1 + 0.2, held={0: 1, 9: 2**40}, hits={9: 1}, sums={0: 0.1 + 0.2}
+    ),
+)
 _TRAFFIC = TrafficSums(
     requests=2**40,
     rows=2**41,
@@ -449,6 +459,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
     "alerts": [_ALERT, replace(_ALERT, id="a", evidence={}, handed_on=1)],
     "alert_deliveries": [_DELIVERY, replace(_DELIVERY, target="a", at=None)],
+    "quality_sums": [_QUALITY, replace(_QUALITY, segment="", counts=QualityCounts())],
     "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
     "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
     "process_uses": [_USE, replace(_USE, process="a", loaded=())],
@@ -512,6 +523,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "marks": ("name",),
     "alerts": ("id",),
     "alert_deliveries": ("alert", "target"),
+    "quality_sums": ("model", "version", "cohort", "segment"),
     "traffic": ("second", "process", "endpoint", "model", "version"),
     "traffic_totals": ("server", "process", "endpoint", "model", "version"),
     "process_uses": ("process",),
@@ -527,7 +539,7 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
-        *("traffic", "traffic_totals", "process_uses", "alert_deliveries"),
+        *("traffic", "traffic_totals", "process_uses", "alert_deliveries", "quality_sums"),
     }
 )
 """Statistics, which come in any order."""

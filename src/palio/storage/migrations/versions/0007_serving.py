@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
     _make_traffic()
     _make_alerts()
+    _make_quality()
 
 
 def _make_traffic() -> None:
@@ -82,6 +83,17 @@ def _make_alerts() -> None:
         sa.PrimaryKeyConstraint("alert", "target", name="pk_alert_deliveries"),
     )
     op.create_index("ix_alert_deliveries_state", "alert_deliveries", ["state"])
+
+
+def _make_quality() -> None:
+    op.create_table(
+        "quality_sums",
+        *map(_text, ("model", "version")),
+        sa.Column("cohort", sa.BigInteger(), nullable=False),
+        _text("segment"),
+        sa.Column("counts", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "version", "cohort", "segment", name="pk_quality_sums"),
+    )
 
 
 def _text(name: str) -> sa.Column[Any]:
