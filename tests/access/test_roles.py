@@ -46,7 +46,7 @@ VERBS = {
 # admins hand out keys
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
-    *("endpoints.metrics", "alerts.list", "versions.quality"),
+    *("endpoints.metrics", "alerts.list", "versions.quality", "versions.drift"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
