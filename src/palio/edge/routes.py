@@ -104,6 +104,7 @@ ROUTES = (
     Route("PUT", "/v1/models/{model}/lifecycle", "models", "adopt"),
     Route("GET", "/v1/models/{model}/versions", "versions", "list"),
     Route("POST", "/v1/models/{model}/versions/from", "versions", "register_from"),
+    Route("POST", "/v1/models/{model}/ensembles", "versions", "combine"),
     Route("GET", "/v1/models/{model}/aliases", "models", "aliases"),
     Route("PUT", "/v1/models/{model}/aliases/{alias}", "models", "set_alias"),
     Route("DELETE", "/v1/models/{model}/aliases/{alias}", "models", "clear_alias"),
