@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
 from palio.edge.dialects import Dialect
 from palio.edge.session import Told
@@ -140,7 +142,7 @@ def _in_process(settings: Settings) -> Palio:
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     server = LocalServer(_engine(settings, store, loader))
     return Palio(
-        verbs=verbs,
+        verbs=_telling(verbs, server),
         _predict=server.predict,
         _closing=store.close,
         _loader=loader,
@@ -215,9 +217,10 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    server = TickServer(_engine(settings, store, loader, warming_s=_WARMING_S))
     return create_app(
-        verbs,
-        TickServer(_engine(settings, store, loader)),
+        _telling(verbs, server),
+        server,
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -449,8 +452,19 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: Loader) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
+def _engine(
+    settings: Settings, store: SqlStore, loader: Loader, *, warming_s: float | None = None
+) -> Engine:
+    pseudonyms = _pseudonyms(settings)
+    return Engine(store, loader, _now, _id, pseudonyms=pseudonyms, warming_s=warming_s)
+
+
+_WARMING_S = 10.0  # that a version has for the row it is warmed with
+
+
+def _telling(verbs: Verbs, server: Server | AsyncServer) -> Verbs:
+    """Return the verbs, with what the server of this process has in memory."""
+    return replace(verbs, endpoints=replace(verbs.endpoints, in_memory=server.in_memory))
 
 
 def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:

@@ -43,7 +43,14 @@ VERBS = {
 # design.md, section 5: viewers read, operators serve, experiment and move production,
 # admins hand out keys
 READS = {
-    *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
+    *(
+        "audit.list",
+        "audit.verify",
+        "endpoints.get",
+        "endpoints.list",
+        "endpoints.loaded",
+        "experiments.analyze",
+    ),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),

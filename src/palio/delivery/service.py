@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.delivery.domain import Endpoint, OnError, Route, Table
+from palio.delivery.loaded import InMemory
 from palio.delivery.ports import DeliveryUnit
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Refused
 from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
 from palio.ports import Clock, Store
@@ -23,13 +24,21 @@ __all__ = ["Endpoints", "routing_table"]
 _LONGEST_S = 3_600
 
 
+def _serves_nothing(endpoint: str) -> InMemory:
+    raise Refused(f"this process serves nothing, {endpoint} neither; ask one that does")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Stable addresses that clients call."""
+    """Stable addresses that clients call.
+
+    ``in_memory`` tells what the server in this process has in memory for an endpoint.
+    """
 
     store: Store[DeliveryUnit]
     clock: Clock
     actor: Identity
+    in_memory: Callable[[str], InMemory] = _serves_nothing
 
     @requires(Role.OPERATOR)
     def create(self, name: str, model: str, description: str = "") -> Endpoint:
@@ -136,6 +145,17 @@ class Endpoints:
             unloaded = replace(endpoint, held=held)
             self._put(unit, "endpoint.unload", endpoint, unloaded, reason)
         return unloaded
+
+    @requires(Role.VIEWER)
+    def loaded(self, name: str) -> InMemory:
+        """Return what the answering process has in memory for an endpoint, and why not the rest.
+
+        A server tells of itself, and has done by then what was to be loaded; in process it is
+        what this process loads to predict.
+        """
+        with self.store.read() as unit:
+            _find(unit, name)
+        return self.in_memory(name)
 
     @requires(Role.OPERATOR)
     def configure(

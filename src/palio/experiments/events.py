@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_ID",
     "Event",
     "Exposure",
+    "Fallback",
     "LogEntry",
     "Outcome",
     "OutcomeDraft",
@@ -47,6 +48,22 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What the champion made of a request whose version failed; ``error`` says why nothing.
+
+    ``latency_ms`` is the time until it had answered, with that of the version that failed.
+    """
+
+    model: str
+    version: str
+    values: list[Label]
+    probabilities: list[list[float]] | None = None
+    classes: tuple[Label, ...] = ()
+    latency_ms: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """One served request, with all that a later judgement of it needs.
 
@@ -57,6 +74,9 @@ class Prediction:
 
     ``policy_version`` names the weights that were in force, ``segments`` those that the unit is
     in; ``others`` is what the other variants of a paired experiment made of the request.
+
+    ``fallback`` is what the champion answered instead of a version that failed. No judgement of
+    this one or of its experiment reads it: the failure stays what is recorded of the variant.
     """
 
     request_id: str
@@ -79,6 +99,7 @@ class Prediction:
     policy_version: int = 0
     segments: tuple[str, ...] = ()
     others: tuple[Scored, ...] = ()
+    fallback: Fallback | None = None
 
     def counts_for(self, experiment: str) -> bool:
         """Tell whether it is evidence in an experiment."""
