@@ -65,6 +65,7 @@ __all__ = [
     "record_charts",
     "record_markdown",
     "record_page",
+    "restored",
     "serve",
     "settings",
     "upgrade",
@@ -148,6 +149,22 @@ def _in_process(settings: Settings) -> Palio:
         _trust=_trust(settings),
         _clock=_now,
     )
+
+
+def restored(verbs: Verbs, reference: str) -> object:
+    """Return the object that a version holds, made in this process as its settings allow.
+
+    Parameters
+    ----------
+    verbs
+        Where the version is, in process or behind a server.
+    reference
+        Which version.
+    """
+    settings = Settings()
+    fetched = FetchedArtifacts(verbs.versions.fetch)
+    loader = _loader(settings, fetched, _vouching(settings), verbs)
+    return loader.restore(verbs.versions.get(reference))
 
 
 def card_page(card: str, plots: Mapping[str, bytes], *, title: str) -> str:
