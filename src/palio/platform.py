@@ -163,7 +163,8 @@ def restored(verbs: Verbs, reference: str) -> object:
     """
     settings = Settings()
     fetched = FetchedArtifacts(verbs.versions.fetch)
-    loader = _loader(settings, fetched, _vouching(settings), verbs)
+    attested = partial(_vouching(settings).check_load, verbs.versions.attestations)
+    loader = ArtifactLoader(fetched, _trust(settings), attested)
     return loader.restore(verbs.versions.get(reference))
 
 
