@@ -310,3 +310,11 @@ def test_a_challenger_without_a_way_to_production_is_refused_at_the_start(wired:
     for stage in ("validation", "testing", "staging"):
         wired.versions.move("credit:2", stage)
     assert wired.experiments.start("exp").state is State.RUNNING
+
+
+def test_a_design_that_ships_nothing_compares_versions_of_any_stage(wired: Wired) -> None:
+    wired.models.create("credit", lifecycle="strict")
+    wired.register("credit:1", "credit:2")
+    wired.endpoints.create("credit", "credit")
+    wired.experiments.draft(design(ships=False))
+    assert wired.experiments.start("exp").state is State.RUNNING

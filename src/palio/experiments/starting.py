@@ -32,7 +32,12 @@ def check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) ->
 
 
 def check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
-    """Refuse now what could not be shipped later: a challenger that has no way to production."""
+    """Refuse now what could not be shipped later: a challenger that has no way to production.
+
+    A design that ships nothing may compare versions of any stage.
+    """
+    if not experiment.design.ships:
+        return
     lifecycle = lifecycle_of(unit, find_model(unit, experiment.model, lock=True))
     champion = aliases.target(unit, experiment.model, CHAMPION)
     for variant in experiment.challengers:

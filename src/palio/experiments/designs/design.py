@@ -204,7 +204,7 @@ class ExperimentDraft:
         Whether the evaluator ships, rolls back and ends the experiment by itself.
     ships
         Whether a winner becomes production when the evaluator ends the experiment; otherwise it
-        is completed, and production stays as it is.
+        is completed, production stays as it is, and variants may be in any stage.
     title, description, tags
         What people call it, what it is about, and marks of theirs.
     """
