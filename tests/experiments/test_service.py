@@ -74,6 +74,15 @@ def test_variants_must_take_the_same_rows(serving: Wired) -> None:
         serving.experiments.draft(design(variants=variants(("1", 0.5), ("3", 0.5))))
 
 
+def test_variants_that_serve_elsewhere_may_take_different_rows(serving: Wired) -> None:
+    other = Signature((Feature("income", FeatureType.NUMBER),), Task.CLASSIFICATION, (0, 1))
+    serving.register("credit:3", signature=other)
+    halves = variants(("1", 0.5), ("3", 0.5))
+    serving.run(design(variants=halves, serves=False, ships=False))
+    given = [serving.experiments.assign("credit", f"u{number}").version for number in range(40)]
+    assert set(given) == {"1", "3"}
+
+
 def test_lists_of_one_endpoint(serving: Wired) -> None:
     serving.endpoints.create("other", "credit")
     serving.experiments.draft(design("a"))
