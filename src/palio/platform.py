@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.archives import Limits
@@ -26,17 +28,26 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.features import FeatureTally, FeatureWatch
+from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
+from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
+from palio.experiments.folding.quality import fold_quality, watermark_within
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.deliverer import Deliverer
+from palio.monitoring.exposition import Exposition
+from palio.monitoring.logs import begin_logs, log_predictions
+from palio.monitoring.processes import ProcessWatch
+from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader, Loader
@@ -139,11 +150,19 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    server = LocalServer(_engine(settings, store, loader))
+    seen = _seen(settings, store, loader, server=_process())
+    server = LocalServer(seen.engine, seen.publish)
+
+    def close() -> None:
+        try:
+            seen.publish()
+        finally:
+            store.close()
+
     return Palio(
-        verbs=verbs,
+        verbs=_telling(verbs, seen, server),
         _predict=server.predict,
-        _closing=store.close,
+        _closing=close,
         _loader=loader,
         _keys=vouching.keys,
         _trust=_trust(settings),
@@ -233,15 +252,19 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    name = _process()
+    seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
+    server = TickServer(seen.engine)
     return create_app(
-        verbs,
-        TickServer(_engine(settings, store, loader)),
+        _telling(verbs, seen, server),
+        server,
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=_background(store, settings, verbs),
+        background=[seen.publisher, seen.watch, *_background(store, settings, verbs)],
+        metrics=_exposition(store, settings, seen, server=name),
         dialects=dialects(settings),
     )
 
@@ -251,7 +274,39 @@ def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Backg
     found = [dialect.chore(own) for dialect in dialects(settings)]
     if settings.evaluate_s:
         found.append(_evaluator(store, settings, verbs))
+    found.append(_deliverer(store, settings))
     return [one for one in found if one is not None]
+
+
+def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
+    """Return what sends alerts, if anybody shall be sent them."""
+    found = receivers(settings.webhook_urls)
+    if not found:
+        return None
+    if settings.webhook_secret is None:
+        raise InvalidInput(
+            "PALIO_WEBHOOK_URLS is set and PALIO_WEBHOOK_SECRET is not, so that receivers could "
+            "not know who sends; set it to whsec_… and 32 random bytes in base64",
+            field="PALIO_WEBHOOK_SECRET",
+        )
+    return Deliverer(
+        store=store,
+        receivers=found,
+        secret=Secret.parse(settings.webhook_secret.get_secret_value()),
+        clock=_now,
+        log=logging.getLogger("palio.alerts").warning,
+    )
+
+
+def _exposition(store: SqlStore, settings: Settings, seen: _Seen, *, server: str) -> Exposition:
+    told = [one.families() for one in dialects(settings)]
+    return Exposition(
+        store,
+        server=server,
+        clock=_now,
+        publish=seen.publish,
+        more=[one for one in told if one is not None],
+    )
 
 
 def dialects(settings: Settings) -> list[Dialect]:
@@ -318,9 +373,12 @@ def evaluate(
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    deliverer = _deliverer(store, settings)
     try:
         while True:
             acts, leader = evaluator.step(), evaluator.leader()
+            if deliverer is not None:
+                deliverer.step()
             other = leader is not None and leader.holder != evaluator.holder
             on_look(acts, leader.holder if leader is not None and other else None)
             if once:
@@ -339,7 +397,7 @@ def _evaluator(
         store=store,
         experiments=own.experiments,
         clock=_now,
-        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        holder=_process(),
         interval_s=settings.evaluate_s or _EVALUATE_S,
         dry_run=dry_run or settings.evaluator_dry_run,
         log=logging.getLogger("palio.evaluator").warning,
@@ -348,10 +406,10 @@ def _evaluator(
 
 
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
-    days = settings.retention_days
-    if days is None:
-        return ()
-    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
+    found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
+    if (days := settings.retention_days) is not None:
+        found.append(lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR))
+    return found
 
 
 _EVALUATE_S = 30.0
@@ -384,9 +442,20 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     with _bound(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        _begin_logs(settings)
         app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _begin_logs(settings: Settings) -> None:
+    begin_logs(
+        settings.log_level,
+        file=settings.log_file,
+        max_bytes=settings.log_max_bytes,
+        backups=settings.log_backups,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells of each start and stop
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -420,6 +489,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             clock=_now,
             actor=actor,
             vouching=vouching,
+            fold_quality=partial(_quality_watermark, store),
         ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
@@ -440,6 +510,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
             retention_days=settings.retention_days,
         ),
+        alerts=Alerts(store=store, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -467,8 +538,65 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: Loader) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An engine, and who publishes what it is asked and answers."""
+
+    engine: Engine
+    publisher: Publisher
+    watch: FeatureWatch
+
+    def publish(self) -> None:
+        """Bring into the store what there is."""
+        self.publisher.flush()
+        self.watch.step()
+
+
+def _seen(
+    settings: Settings,
+    store: SqlStore,
+    loader: Loader,
+    *,
+    server: str,
+    warming_s: float | None = None,
+) -> _Seen:
+    tally, features, process = Tally(), FeatureTally(), _process()
+    pseudonyms = _pseudonyms(settings)
+    engine = Engine(
+        store,
+        loader,
+        _now,
+        _id,
+        pseudonyms=pseudonyms,
+        warming_s=warming_s,
+        tally=tally,
+        features=features,
+        told=log_predictions if settings.log_requests else lambda _: None,
+    )
+    use = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
+    publisher = Publisher(store, tally, _now, use)
+    return _Seen(engine, publisher, FeatureWatch(store, features, _now, process))
+
+
+def _quality_watermark(store: SqlStore) -> int:
+    """Fold the quality of versions, and return the place in the log where it stands."""
+    fold_quality(store, now=_now())
+    with store.read() as unit:
+        return watermark_within(unit)
+
+
+_WARMING_S = 10.0  # that a version has for the row it is warmed with
+
+
+def _telling(verbs: Verbs, seen: _Seen, server: Server | AsyncServer) -> Verbs:
+    """Return the verbs, with what this process has in memory, and has seen."""
+    own = replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish)
+    return replace(verbs, endpoints=own, versions=replace(verbs.versions, publish=seen.publish))
+
+
+def _process() -> str:
+    """Return a name that no other process has, nor anything else in this one."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:

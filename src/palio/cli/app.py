@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from palio.cli import (
     access,
+    alerts,
     analyzing,
     artifacts,
+    batch_scoring,
     cards,
     combining,
     comparing,
@@ -106,6 +108,7 @@ def build(
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(units.app, name="units")
+    app.add_typer(alerts.app, name="alerts")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")
@@ -115,6 +118,7 @@ def build(
         evaluating.evaluate,
         off_policy.off_policy,
         planning.plan,
+        batch_scoring.score,
         scoring.compare_scores,
         training.train,
         serving.serve,

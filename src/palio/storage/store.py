@@ -23,9 +23,11 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
+from palio.delivery.traffic import ProcessUse, TrafficTotals
 from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.domain import Experiment
@@ -44,10 +46,13 @@ from palio.experiments.privacy.marks import StoreMark
 from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
+from palio.registry.drift import FeatureCounts, FeatureReference
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
+from palio.storage.traffic import SqlTraffic
 from palio.storage.versions import SqlVersions
 
 __all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
@@ -68,6 +73,16 @@ class SqlUnit:
         return SqlCollection(self._connection, tables.keys, ApiKey)
 
     @cached_property
+    def alerts(self) -> SqlCollection[Alert]:
+        """Alerts."""
+        return SqlCollection(self._connection, tables.alerts, Alert)
+
+    @cached_property
+    def alert_deliveries(self) -> SqlCollection[AlertDelivery]:
+        """Deliveries of alerts."""
+        return SqlCollection(self._connection, tables.alert_deliveries, AlertDelivery)
+
+    @cached_property
     def audit(self) -> SqlAuditLog:
         """The audit log."""
         return SqlAuditLog(self._connection)
@@ -86,6 +101,21 @@ class SqlUnit:
     def versions(self) -> SqlVersions:
         """Versions."""
         return SqlVersions(self._connection)
+
+    @cached_property
+    def feature_references(self) -> SqlCollection[FeatureReference]:
+        """What versions' features were like at first."""
+        return SqlCollection(self._connection, tables.feature_references, FeatureReference)
+
+    @cached_property
+    def feature_counts(self) -> SqlCollection[FeatureCounts]:
+        """What they have been like since."""
+        return SqlCollection(self._connection, tables.feature_counts, FeatureCounts)
+
+    @cached_property
+    def quality_sums(self) -> SqlCollection[QualitySums]:
+        """What labels say of answers."""
+        return SqlCollection(self._connection, tables.quality_sums, QualitySums)
 
     @cached_property
     def attestations(self) -> SqlCollection[Attestation]:
@@ -181,6 +211,21 @@ class SqlUnit:
     def records(self) -> SqlCollection[Record]:
         """What experiments ended with."""
         return SqlCollection(self._connection, tables.records, Record)
+
+    @cached_property
+    def traffic(self) -> SqlTraffic:
+        """What was answered, by the second."""
+        return SqlTraffic(self._connection)
+
+    @cached_property
+    def traffic_totals(self) -> SqlCollection[TrafficTotals]:
+        """What was answered since processes began."""
+        return SqlCollection(self._connection, tables.traffic_totals, TrafficTotals)
+
+    @cached_property
+    def process_uses(self) -> SqlCollection[ProcessUse]:
+        """What serving processes take."""
+        return SqlCollection(self._connection, tables.process_uses, ProcessUse)
 
     def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
         """Return the model that an endpoint serves."""

@@ -17,10 +17,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.delivery.uses import uses_within
 from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.domain import Experiment
@@ -40,7 +42,9 @@ from palio.experiments.privacy.marks import StoreMark
 from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
+from palio.registry.drift import FeatureCounts, FeatureReference
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 
@@ -49,6 +53,7 @@ __all__ = [
     "MemoryCollection",
     "MemoryEventLog",
     "MemoryStore",
+    "MemoryTraffic",
     "MemoryUnit",
     "MemoryVersions",
 ]
@@ -157,6 +162,24 @@ class MemoryVersions(MemoryCollection[Version]):
         by_place = cmp_to_key(order.compare)
         found.sort(key=lambda one: by_place(one[0]))
         return [(place.arrival, version) for place, version in found[:limit]]
+
+
+class MemoryTraffic(MemoryCollection[TrafficCounts]):
+    """Counts per second."""
+
+    def __init__(self, state: _State) -> None:
+        key = ("second", "process", "endpoint", "model", "version")
+        super().__init__(state, TrafficCounts, *key)
+
+    def since(self, second: int, *, endpoint: str | None = None) -> Sequence[TrafficCounts]:
+        """Return the counts of a second and of those after it."""
+        found = self.find() if endpoint is None else self.find(endpoint=endpoint)
+        return [one for one in found if one.second >= second]
+
+    def forget(self, before: int) -> int:
+        """Remove the counts of the seconds before one."""
+        seconds = {one.second for one in self.find() if one.second < before}
+        return sum(self.remove(second=second) for second in seconds)
 
 
 class MemoryEventLog:
@@ -292,10 +315,31 @@ class MemoryAuditLog:
         return is_of
 
 
-class MemoryUnit:
+class _SeenUnit:
+    """What is seen of what runs."""
+
+    def __init__(self, state: _State) -> None:
+        self.alerts = MemoryCollection(state, Alert, "id")
+        self.alert_deliveries = MemoryCollection(state, AlertDelivery, "alert", "target")
+        self.feature_references = MemoryCollection(state, FeatureReference, "model", "version")
+        self.feature_counts = MemoryCollection(
+            state, FeatureCounts, "day", "process", "model", "version"
+        )
+        self.quality_sums = MemoryCollection(
+            state, QualitySums, "model", "version", "cohort", "segment"
+        )
+        self.traffic = MemoryTraffic(state)
+        self.traffic_totals = MemoryCollection(
+            state, TrafficTotals, "server", "process", "endpoint", "model", "version"
+        )
+        self.process_uses = MemoryCollection(state, ProcessUse, "process")
+
+
+class MemoryUnit(_SeenUnit):
     """One unit of work: every collection that a noun asks for."""
 
     def __init__(self, state: _State) -> None:
+        super().__init__(state)
         self.audit = MemoryAuditLog(state)
         self.log = MemoryEventLog(state)
         self.keys = MemoryCollection(state, ApiKey, "id")

@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from palio.access.alerts import Alert, AlertDelivery, DeliveryState, Severity
 from palio.access.domain import ApiKey, Role
 from palio.delivery.domain import Endpoint, OnError
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.audience import Condition, Test
 from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
@@ -52,7 +54,9 @@ from palio.registry.domain import (
     MoveKind,
     Version,
 )
+from palio.registry.drift import FeatureCounts, FeatureReference, Profile
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualityCounts, QualitySums
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
 __all__ = [
@@ -327,6 +331,69 @@ _LIFECYCLE = Lifecycle(
     retired="old",
     transitions={"new": ("live", "old"), "live": ("old",), "old": ()},
 )
+_ALERT = Alert.of(
+    "experiment.rolled_back",
+    ODD,
+    occasion="1",
+    severity=Severity.CRITICAL,
+    at=WHEN,
+    text=ODD,
+    evidence={ODD: [1, None, {"deep": True}]},
+)
+_DELIVERY = AlertDelivery(
+    alert=_ALERT.id,
+    target="ab" * 8,
+    host="example.org",
+    state=DeliveryState.DELIVERED,
+    attempts=2,
+    due_at=WHEN,
+    at=WHEN,
+    error=ODD,
+)
+_QUALITY = QualitySums(
+    model="m",
+    version=ODD,
+    cohort=2**40,
+    segment=ODD,
+    counts=QualityCounts(
+        rows=2**40,
+        brier=0.1 + 0.2,
+        held={"0": 1, "9": 2**40},
+        hits={"9": 1},
+        sums={"0": 0.1 + 0.2},
+    ),
+)
+_FIRST = FeatureReference(
+    model="m",
+    version=ODD,
+    at=WHEN,
+    rows=2**40,
+    features={
+        ODD: Profile(edges=(-1e300, 0.1 + 0.2), counts=(1, 2, 2**40, 0)),
+        "b": Profile(words=(ODD, ""), counts=(1, 0, 0, 1)),
+    },
+)
+_FEATURES = FeatureCounts(
+    day=2**40, process=ODD, model="m", version=ODD, rows=2**40, features={ODD: (1, 2**40), "b": ()}
+)
+_TRAFFIC = TrafficSums(
+    requests=2**40,
+    rows=2**41,
+    errors=1,
+    latency_ms=0.1 + 0.2,
+    latencies=((-7, 2**40), (3, 1)),
+    outcomes={ODD: 2**40, "1": 1},
+    failures={"ValueError": 1},
+)
+_PER_SECOND = TrafficCounts(
+    second=2**33, process=ODD, endpoint="e", model="m", version=ODD, sums=_TRAFFIC
+)
+_TOTALS = TrafficTotals(
+    server=ODD, process=ODD, endpoint="e", model="m", version=ODD, sums=_TRAFFIC
+)
+_USE = ProcessUse(
+    process=ODD, server=ODD, at=WHEN, rss_bytes=2**40, cpu_share=0.1 + 0.2, loaded=("m:v", ODD)
+)
 
 RECORDS: Mapping[str, Sequence[Any]] = {
     "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
@@ -408,6 +475,14 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "sticky": [_STICKY, replace(_STICKY, unit="a")],
     "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
+    "alerts": [_ALERT, replace(_ALERT, id="a", evidence={}, handed_on=1)],
+    "alert_deliveries": [_DELIVERY, replace(_DELIVERY, target="a", at=None)],
+    "feature_references": [_FIRST, replace(_FIRST, version="a", features={})],
+    "feature_counts": [_FEATURES, replace(_FEATURES, process="a", features={})],
+    "quality_sums": [_QUALITY, replace(_QUALITY, segment="", counts=QualityCounts())],
+    "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
+    "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
+    "process_uses": [_USE, replace(_USE, process="a", loaded=())],
     "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
     "reported_sums": [_REPORTED, replace(_REPORTED, metric="a")],
     "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
@@ -444,6 +519,7 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
         ("models", "experiments"),
     ),
     "records": ("models", "experiments"),
+    "alert_deliveries": ("alerts",),
 }
 """The collections that a collection's records name records of."""
 
@@ -465,6 +541,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "sticky": ("experiment", "unit"),
     "leases": ("name",),
     "marks": ("name",),
+    "alerts": ("id",),
+    "alert_deliveries": ("alert", "target"),
+    "feature_references": ("model", "version"),
+    "feature_counts": ("day", "process", "model", "version"),
+    "quality_sums": ("model", "version", "cohort", "segment"),
+    "traffic": ("second", "process", "endpoint", "model", "version"),
+    "traffic_totals": ("server", "process", "endpoint", "model", "version"),
+    "process_uses": ("process",),
     "variant_counts": ("experiment", "epoch", "variant"),
     "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),
@@ -477,6 +561,8 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
+        *("traffic", "traffic_totals", "process_uses", "alert_deliveries", "quality_sums"),
+        *("feature_references", "feature_counts"),
     }
 )
 """Statistics, which come in any order."""
