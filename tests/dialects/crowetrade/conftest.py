@@ -41,6 +41,7 @@ class Desk:
     """Where the calls are made, and the same store by Palio's own API."""
 
     folder: Path
+    store: str
     registry: ModelRegistry
     engine: ABTestEngine
     native: palio.Palio
@@ -115,4 +116,4 @@ def desk(
             registry = ModelRegistry(folder / "registry")
         held.enter_context(registry)
         engine = ABTestEngine(registry, folder / "ab_tests")
-        yield Desk(folder, registry, engine, native, request.param != "server")
+        yield Desk(folder, store, registry, engine, native, request.param != "server")

@@ -6,10 +6,13 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.dialects.documented import documents
+from tests.dialects.exchanges import same_as_golden
 from tests.e2e import servers
 
 import palio
@@ -32,6 +35,8 @@ from palio.errors import (
 )
 
 from .conftest import ROWS, Desk, model
+
+VOLATILE = ("created_at", "created_by", "model_checksum")
 
 
 @documents(
@@ -67,6 +72,10 @@ def test_the_documented_registration(desk: Desk) -> None:
         assert list(found.input_features) == ["returns", "volume", "volatility"]
         assert (found.backtest_sharpe, found.backtest_returns) == (1.8, 0.25)
         assert found.status is ModelStatus.DEVELOPMENT
+    answer = httpx.Response(
+        200, json=found.to_dict(), request=httpx.Request("CALL", "http://x/get_model")
+    )
+    same_as_golden("crowetrade/get_model", ["signal_v1", "1.0.0"], answer, volatile=VOLATILE)
     version = desk.native.versions.get("signal_v1:1.0.0")
     assert version.backtest == {"sharpe": 1.8, "returns": 0.25}
     assert version.policy == desk.registry.get_policy(registry_id)
@@ -281,3 +290,32 @@ def test_a_server_needs_a_key(prepared_sqlite: Path, tmp_path: Path) -> None:
         native.keys.create("ann", Role.ADMIN)
         with pytest.raises(Unauthenticated):
             ModelRegistry(address).list_models()
+
+
+@documents("crowetrade:drift")
+def test_drift_of_what_is_served(prepared_sqlite: Path, tmp_path: Path) -> None:
+    store = shutil.copy(prepared_sqlite, str(tmp_path / "palio.db"))
+    rng = np.random.default_rng(5)
+    with (
+        servers.serving(store, evaluate_s=0) as address,
+        ModelRegistry(address) as registry,
+        palio.connect(address) as native,
+    ):
+        metadata = create_model_metadata(
+            model_id="drifting", name="d", version="1.0.0", model_type="signal", created_by="ds",
+            input_features=["returns", "volume", "volatility"],
+        )  # fmt: skip
+        registry.register_model(model(), metadata)
+        assert registry.get_model_drift("drifting:1.0.0")["features"] == {}
+        native.endpoints.create("drifting", "drifting")
+        for shift in (0.0, 0.0, 2.0, 2.0):
+            rows = rng.normal((0.0, shift, 0.0), size=(600, 3))
+            native.predict("drifting", rows.tolist(), version="1.0.0")
+            registry.get_model_drift("drifting:1.0.0")  # what has come is counted at once
+        found = registry.get_model_drift("drifting:1.0.0")
+        assert found["reference_rows"] == 1_000
+        moved, kept = found["features"]["volume"], found["features"]["returns"]
+        assert moved["index"] > 0.2
+        assert kept["index"] < 0.1
+        told = native.versions.drift("drifting:1.0.0").features["volume"]
+        assert (moved["index"], moved["by_chance"]) == (told.index, told.by_chance)

@@ -8,10 +8,12 @@ import math
 import pytest
 from tests.dialects.documented import documents
 
+from palio import platform
 from palio.dialects.crowetrade import ABTestEngine, AllocationStrategy
 from palio.errors import InvalidInput
 from palio.experiments.designs.policy import Belief
 from palio.experiments.domain import State
+from palio.settings import Settings
 
 from .conftest import Desk, normal
 
@@ -118,6 +120,18 @@ def test_recording_ends_a_test_by_itself(desk: Desk) -> None:
     engine = ABTestEngine(desk.registry)
     engine.record_result(test_id, engine.get_model_allocation(test_id), 0.01)
     assert desk.native.experiments.get(test_id).state is State.COMPLETED
+
+
+@documents("crowetrade:early-stopping")
+def test_a_server_ends_a_test_that_nobody_asks_about(desk: Desk) -> None:
+    test_id = desk.test("v_now:1.0.0", "v_then:1.0.0", allocation_strategy="fixed")
+    desk.feed(test_id, {"arm_0": normal(3, 0.0), "arm_1": normal(4, 0.03)}, 520)
+    platform.evaluate(Settings(store=desk.store), once=True)
+    ended = desk.native.experiments.get(test_id)
+    assert (ended.state, ended.reason[:26]) == (State.COMPLETED, "ship: arm_1 is better than")
+    assert desk.native.audit.list(limit=1_000)[-1].actor == "evaluator"
+    assert desk.engine.get_test_results(test_id)["winner"] == "arm_1"
+    assert desk.engine.get_model_allocation(test_id) == "v_then:1.0.0"
 
 
 @documents("crowetrade:stop-loss")

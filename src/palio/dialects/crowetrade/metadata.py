@@ -144,7 +144,7 @@ def create_model_metadata(
                 f"{', '.join(sorted(_OWN))}; a figure is a number, as backtest_sharpe",
                 field=key,
             )
-    tested = {key for key in figures if key.startswith(_BACKTEST)}
+    tested = [key for key in figures if key.startswith(_BACKTEST)]
     return ModelMetadata(
         model_id=model_id,
         name=name,

@@ -217,6 +217,23 @@ class ModelRegistry:
             "signed_by": keys,
         }
 
+    def get_model_drift(self, registry_id: str, days: int = 7) -> dict[str, Any]:
+        """Return how far the features of what Palio serves of a version have moved.
+
+        ``index`` is the population stability index against the first rows that it saw,
+        ``by_chance`` what it is where nothing moves. How a test's returns move, its results tell.
+        """
+        found = self._verbs.versions.drift(registry_id, days)
+        return {
+            "registry_id": found.reference,
+            "rows": found.rows,
+            "reference_rows": found.reference_rows,
+            "features": {
+                name: {"index": one.index, "by_chance": one.by_chance}
+                for name, one in found.features.items()
+            },
+        }
+
     def sign_model(
         self, registry_id: str, private_key: bytes, *, password: str | None = None
     ) -> Attestation:
