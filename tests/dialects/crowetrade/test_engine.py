@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,16 +13,21 @@ import numpy as np
 import pytest
 from tests.dialects.documented import documents
 from tests.dialects.exchanges import same_as_golden
+from tests.e2e import servers
 
+import palio
+from palio.access.domain import Role
 from palio.dialects.crowetrade import (
     ABTestEngine,
     AllocationStrategy,
+    ModelRegistry,
     create_ab_test,
     create_model_metadata,
 )
 from palio.errors import (
     AlreadyExists,
     Conflict,
+    Forbidden,
     InvalidInput,
     InvalidOutcome,
     NotFound,
@@ -304,3 +311,32 @@ def test_versions_of_one_model_are_compared_before_any_is_in_production(desk: De
     )  # fmt: skip
     with pytest.raises(InvalidInput):
         desk.registry.register_model(model(3), metadata)  # it takes three features
+
+
+def test_who_may_only_read_reads_results_and_does_nothing(
+    prepared_sqlite: Path, tmp_path: Path
+) -> None:
+    store = shutil.copy(prepared_sqlite, str(tmp_path / "palio.db"))
+    with palio.connect(store) as native, servers.serving(store, evaluate_s=0) as address:
+        reader, worker = (
+            native.keys.create(role, role).secret for role in (Role.VIEWER, Role.OPERATOR)
+        )
+        with ModelRegistry(address, key=worker) as registry:
+            for name in ("r_one", "r_two"):
+                metadata = create_model_metadata(
+                    model_id=name, name=name, version="1", model_type="signal", created_by="x",
+                    input_features=["a", "b", "c"],
+                )  # fmt: skip
+                registry.register_model(model(), metadata)
+            asked = create_ab_test(
+                test_id="t", name="t", description="", created_by="x",
+                model_registry_ids=["r_one:1", "r_two:1"],
+            )  # fmt: skip
+            ABTestEngine(registry).create_test(asked)
+        with ModelRegistry(address, key=reader) as registry:
+            engine = ABTestEngine(registry)
+            assert engine.get_test_results("t")["status"] == "running"
+            with pytest.raises(Forbidden):
+                engine.get_model_allocation("t")
+            with pytest.raises(Forbidden):
+                registry.promote_model("r_one:1", "testing")

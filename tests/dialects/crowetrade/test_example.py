@@ -26,12 +26,9 @@ def test_the_story(tmp_path: Path) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     lines = told.stdout.splitlines()
     assert "Test Status: completed" in lines
-    assert lines[-4:] == [
-        "Significant: True",
-        "P-value: 0.0000",
-        "Winner: arm_1",
-        "The next request gets signal_transformer:1.0.0",
-    ]
+    assert lines[-4] == "Significant: True"
+    assert float(lines[-3].removeprefix("P-value: ")) < 0.05  # units are drawn anew in every run
+    assert lines[-2:] == ["Winner: arm_1", "The next request gets signal_transformer:1.0.0"]
     assert (home / "registry" / "models" / "signal_v1" / "1.0.0" / "policy.yaml").exists()
     assert (home / "ab_tests" / "results" / "signal_comparison_001_final.json").exists()
     with palio.connect(home / "registry" / "palio.db") as native:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from palio.errors import Conflict
+from palio.errors import Conflict, Forbidden
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Decision, DecisionKind
 from palio.experiments.service import Experiments
@@ -44,12 +44,13 @@ class Pace:
 def attend(experiments: Experiments, key: str) -> None:
     """Move the weights of a test that runs, where that is due, and do what is decided.
 
-    Others may do the same at the same moment: whoever comes second finds it done.
+    Others may do the same at the same moment: whoever comes second finds it done. Who may only
+    read does nothing.
     """
     found = experiments.get(key)
     if found.state is not State.RUNNING:
         return
-    with suppress(Conflict):
+    with suppress(Conflict, Forbidden):
         if found.design.automatic and not found.design.ships:
             _act(experiments, found, experiments.analyze(key).decision)
         if found.design.policy.moves and experiments.get(key).state is State.RUNNING:
