@@ -28,6 +28,9 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.deployments.controller import CONTROLLER, Controller
+from palio.delivery.deployments.looking import Looking
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.features import FeatureTally, FeatureWatch
 from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
@@ -57,6 +60,7 @@ from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
+from palio.serving.probing import EngineRuntime
 from palio.session import Palio
 from palio.settings import Settings
 from palio.storage import schema
@@ -181,9 +185,8 @@ def restored(verbs: Verbs, reference: str) -> object:
         Which version.
     """
     settings = Settings()
-    fetched = FetchedArtifacts(verbs.versions.fetch)
     attested = partial(_vouching(settings).check_load, verbs.versions.attestations)
-    loader = ArtifactLoader(fetched, _trust(settings), attested)
+    loader = ArtifactLoader(FetchedArtifacts(verbs.versions.fetch), _trust(settings), attested)
     return loader.restore(verbs.versions.get(reference))
 
 
@@ -223,10 +226,14 @@ def version() -> str:
 
 
 def settings(
-    *, store: str | None = None, host: str | None = None, port: int | None = None
+    *,
+    store: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
 ) -> Settings:
     """Return the settings of the environment, with what was given instead."""
-    given: dict[str, Any] = {"store": store, "host": host, "port": port}
+    given: dict[str, Any] = {"store": store, "host": host, "port": port, "workers": workers}
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -235,7 +242,12 @@ def upgrade(store: str | None = None) -> str:
     return schema.upgrade(engine_for(settings(store=store).store))
 
 
-def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
+def application(
+    settings: Settings,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    server_name: str | None = None,
+) -> ASGIApp:
     """Return the ASGI application on the store that the settings name.
 
     Parameters
@@ -244,6 +256,8 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         Which store, where files lie, and the limits.
     on_ready
         Called when the models are loaded and requests can be answered.
+    server_name
+        The name that all processes at one address share; this one's own if not given.
     """
     from palio.http.app import create_app
 
@@ -252,9 +266,10 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    name = _process()
+    name = server_name or _process()
     seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
     server = TickServer(seen.engine)
+    controller = [_controller(store, settings, seen)] if settings.control_s else []
     return create_app(
         _telling(verbs, seen, server),
         server,
@@ -263,7 +278,12 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[seen.publisher, seen.watch, *_background(store, settings, verbs)],
+        background=[
+            seen.publisher,
+            seen.watch,
+            *controller,
+            *_background(store, settings, verbs),
+        ],
         metrics=_exposition(store, settings, seen, server=name),
         dialects=dialects(settings),
     )
@@ -405,6 +425,17 @@ def _evaluator(
     )
 
 
+def _controller(store: SqlStore, settings: Settings, seen: _Seen) -> Controller:
+    return Controller(
+        store=store,
+        looking=Looking(store=store, clock=_now, runtime=seen.runtime, actor=CONTROLLER),
+        clock=_now,
+        holder=_process(),
+        interval_s=settings.control_s,
+        log=logging.getLogger("palio.controller").warning,
+    )
+
+
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
     found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
     if (days := settings.retention_days) is not None:
@@ -430,7 +461,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     Refused
         If the address can be reached from elsewhere and no key is configured, or is taken.
     """
-    import uvicorn
+    from palio.http.workers import run_one, run_workers
 
     with connect(settings.store, artifacts=settings.artifacts_url()) as palio:
         if settings.host not in _LOOPBACK and not palio.keys.configured():
@@ -443,9 +474,18 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _begin_logs(settings)
-        app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        if settings.workers > 1:
+            make = partial(_worker, settings, _process())
+            ready = partial(on_ready, address)
+            run_workers(make, listening, workers=settings.workers, on_ready=ready)
+        else:
+            run_one(application(settings, on_ready=lambda: on_ready(address)), listening)
+
+
+def _worker(settings: Settings, server_name: str) -> ASGIApp:
+    """Return the application of one of several processes."""
+    _begin_logs(settings)
+    return application(settings, server_name=server_name)
 
 
 def _begin_logs(settings: Settings) -> None:
@@ -494,6 +534,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
+        deployments=Deployments(store=store, clock=_now, actor=actor),
         experiments=Experiments(
             store=store,
             clock=_now,
@@ -540,9 +581,10 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """An engine, and who publishes what it is asked and answers."""
+    """An engine, who asks its versions, and who publishes what it is asked and answers."""
 
     engine: Engine
+    runtime: EngineRuntime
     publisher: Publisher
     watch: FeatureWatch
 
@@ -575,7 +617,8 @@ def _seen(
     )
     use = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
     publisher = Publisher(store, tally, _now, use)
-    return _Seen(engine, publisher, FeatureWatch(store, features, _now, process))
+    watch = FeatureWatch(store, features, _now, process)
+    return _Seen(engine, EngineRuntime(engine, process=process), publisher, watch)
 
 
 def _quality_watermark(store: SqlStore) -> int:
@@ -590,8 +633,12 @@ _WARMING_S = 10.0  # that a version has for the row it is warmed with
 
 def _telling(verbs: Verbs, seen: _Seen, server: Server | AsyncServer) -> Verbs:
     """Return the verbs, with what this process has in memory, and has seen."""
-    own = replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish)
-    return replace(verbs, endpoints=own, versions=replace(verbs.versions, publish=seen.publish))
+    return replace(
+        verbs,
+        endpoints=replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish),
+        deployments=replace(verbs.deployments, publish=seen.publish, runtime=seen.runtime),
+        versions=replace(verbs.versions, publish=seen.publish),
+    )
 
 
 def _process() -> str:
@@ -649,4 +696,5 @@ def _now() -> datetime:
 
 
 def _id(prefix: str) -> str:
-    return prefix + secrets.token_hex(12)
+    """Return an id that nobody has: milliseconds first, so that indexes grow at their end."""
+    return f"{prefix}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
-
 from palio.artifacts.flavors import Flavor, Safety, SelfDescribing, named, recognise
 from palio.artifacts.policy import NOTHING_TRUSTED, Trust
 from palio.artifacts.preprocessing import (
@@ -91,7 +89,11 @@ class ArtifactLoader:
             ("preprocessor", restored(path, content, self._trust, what=version.reference))
             for path, content in first.items()
         ]
-        return Pipeline([*steps, ("model", model)]) if steps else model
+        if not steps:
+            return model
+        from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        return Pipeline([*steps, ("model", model)])
 
     def _allowed(self, version: Version) -> Flavor:
         flavor = named(version.flavor, self._trust.trusted_types)
