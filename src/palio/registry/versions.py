@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,21 @@ class Versions:
         """
         if unpack:
             with self.sources.unpacked(files) as folder:
-                return self.register(model, draft, folder)
+                return self._register(model, draft, folder)
+        return self._register(model, draft, files)
+
+    def _register(
+        self,
+        model: str,
+        draft: VersionDraft,
+        files: Path | Mapping[str, Path],
+        *,
+        ask: bool = False,
+    ) -> Version:
         if not draft.flavor:
             draft = replace(draft, flavor=self.sources.recognised(files))
+        if ask and draft.signature is None:
+            draft = replace(draft, signature=self.sources.asked(files, draft.flavor))
         asked = Registration(
             model=check_name("model", model),
             draft=draft,
@@ -97,7 +110,14 @@ class Versions:
 
     @requires(Role.OPERATOR)
     def register_from(
-        self, model: str, draft: VersionDraft, source: str, *, unpack: bool = False
+        self,
+        model: str,
+        draft: VersionDraft,
+        source: str,
+        *,
+        unpack: bool = False,
+        preprocessor: str | None = None,
+        ask: bool = False,
     ) -> Version:
         """Keep files that lie where this verb runs as a version, for good.
 
@@ -109,9 +129,19 @@ class Versions:
             The path of a file or folder, below one of the folders of ``PALIO_SOURCE_ROOTS``.
         unpack
             Whether it is one archive whose members become the version's files.
+        preprocessor
+            The path of the file of a fitted transformer that runs before the model, likewise.
+        ask
+            Whether a draft without a signature gets the one that the model tells: it is loaded
+            for that, where policy allows it.
         """
-        with self.sources.opened(source) as files:
-            return self.register(model, draft, files, unpack=unpack)
+        with ExitStack() as held:
+            files: Path | Mapping[str, Path] = held.enter_context(self.sources.opened(source))
+            if unpack:
+                files = held.enter_context(self.sources.unpacked(files))
+            if preprocessor is not None:
+                files = held.enter_context(self.sources.preceded(files, preprocessor))
+            return self._register(model, draft, files, ask=ask)
 
     def _keep(self, asked: Registration, staged: StagedFiles) -> Version:
         with self.store.write() as unit:
