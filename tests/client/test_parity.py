@@ -244,6 +244,7 @@ STORY: list[Step] = [
     lambda p: p.endpoints.override("credit", "v2", reason="now"),
     lambda p: p.endpoints.clear("credit"),
     lambda p: p.endpoints.weigh("second", {"v1": 0.75, "v2": 0.25}, reason="try"),
+    lambda p: p.endpoints.shares("second"),
     lambda p: p.endpoints.load("second", "v2"),
     lambda p: p.endpoints.weigh("second", None),
     lambda p: p.endpoints.unload("second", "v2", reason="enough"),
