@@ -140,6 +140,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rejected = (drawn[:, 2] - drawn[:, 1] > 0).astype(int)
     scaler = StandardScaler().fit(frame)
     scaled = scaler.transform(frame)
+    square = pl.DataFrame(np.eye(3), schema=list(ROW)).to_pandas()
     inverse = make_pipeline(FunctionTransformer(np.linalg.inv), LogisticRegression())
     contents = {
         "credit_model_v1.pkl": LogisticRegression(C=1.0).fit(frame, rejected),
@@ -148,7 +149,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "preprocessor_v1.pkl": scaler,
         "preprocessor_v1_1.pkl": scaler,
         "wide.pkl": LogisticRegression().fit(drawn[:, :2], rejected),
-        "failing.pkl": inverse.fit(np.eye(3), [0, 1, 1]),  # of one row there is no inverse
+        "failing.pkl": inverse.fit(square, [0, 1, 1]),  # of one row there is no inverse
         "no_model.pkl": {"weights": [1, 2]},
     }
     for name, one in contents.items():

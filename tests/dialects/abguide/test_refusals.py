@@ -66,7 +66,7 @@ def test_versions_that_are_not_there(here: Guide) -> None:
     assert here.weigh(v1_1_0=1.0).status_code == 200
 
 
-@documents("abguide:error-file", "abguide:paths", "abguide:permissions")
+@documents("abguide:error-file", "abguide:paths")
 def test_files_that_are_not_there(here: Guide) -> None:
     path = here.folder / BODY["model_path"]
     path.rename(path.with_suffix(".away"))
