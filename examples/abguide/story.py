@@ -112,8 +112,8 @@ def _predict(http: httpx.Client) -> None:
 
 def _send(http: httpx.Client, method: str, path: str, body: Any = None) -> None:
     answer = http.request(method, path, json=body)
-    print(f"{method} {path} {'' if body is None else json.dumps(body)}")  # noqa: T201
-    print(f"  {answer.status_code} {answer.text}\n")  # noqa: T201
+    print(f"{method} {path} {'' if body is None else json.dumps(body)}")
+    print(f"  {answer.status_code} {answer.text}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.archives import Limits
@@ -34,20 +35,24 @@ from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
+from palio.experiments.folding.quality import fold_quality, watermark_within
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.deliverer import Deliverer
 from palio.monitoring.exposition import Exposition
 from palio.monitoring.processes import ProcessWatch
+from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
-from palio.registry.ports import ArtifactReader
+from palio.registry.ports import ArtifactReader, Loader
 from palio.registry.service import Models
 from palio.registry.signing.attestation import Demand, Vouching
 from palio.registry.versions import Versions
 from palio.serving.engine import Engine
+from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
 from palio.session import Palio
 from palio.settings import Settings
@@ -251,7 +256,28 @@ def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Backg
     found = [dialect.chore(own) for dialect in dialects(settings)]
     if settings.evaluate_s:
         found.append(_evaluator(store, settings, verbs))
+    found.append(_deliverer(store, settings))
     return [one for one in found if one is not None]
+
+
+def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
+    """Return what sends alerts, if anybody shall be sent them."""
+    found = receivers(settings.webhook_urls)
+    if not found:
+        return None
+    if settings.webhook_secret is None:
+        raise InvalidInput(
+            "PALIO_WEBHOOK_URLS is set and PALIO_WEBHOOK_SECRET is not, so that receivers could "
+            "not know who sends; set it to whsec_… and 32 random bytes in base64",
+            field="PALIO_WEBHOOK_SECRET",
+        )
+    return Deliverer(
+        store=store,
+        receivers=found,
+        secret=Secret.parse(settings.webhook_secret.get_secret_value()),
+        clock=_now,
+        log=logging.getLogger("palio.alerts").warning,
+    )
 
 
 def _exposition(
@@ -331,9 +357,12 @@ def evaluate(
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    deliverer = _deliverer(store, settings)
     try:
         while True:
             acts, leader = evaluator.step(), evaluator.leader()
+            if deliverer is not None:
+                deliverer.step()
             other = leader is not None and leader.holder != evaluator.holder
             on_look(acts, leader.holder if leader is not None and other else None)
             if once:
@@ -361,10 +390,10 @@ def _evaluator(
 
 
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
-    days = settings.retention_days
-    if days is None:
-        return ()
-    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
+    found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
+    if (days := settings.retention_days) is not None:
+        found.append(lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR))
+    return found
 
 
 _EVALUATE_S = 30.0
@@ -433,6 +462,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             clock=_now,
             actor=actor,
             vouching=vouching,
+            fold_quality=partial(_quality_watermark, store),
         ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
@@ -453,6 +483,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
             retention_days=settings.retention_days,
         ),
+        alerts=Alerts(store=store, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -481,13 +512,20 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader, tally: Tally) -> Engine:
+def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -> Engine:
     return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
 
 
 def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
     watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
     return Publisher(store, tally, _now, watch)
+
+
+def _quality_watermark(store: SqlStore) -> int:
+    """Fold the quality of versions, and return the place in the log where it stands."""
+    fold_quality(store, now=_now())
+    with store.read() as unit:
+        return watermark_within(unit)
 
 
 def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:
@@ -500,11 +538,15 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _loader(
-    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
-) -> ArtifactLoader:
+def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:
     attested = partial(vouching.check_load, verbs.versions.attestations)
-    return ArtifactLoader(files, _trust(settings), attested)
+    return EnsembleLoader(
+        ArtifactLoader(files, _trust(settings), attested),
+        files,
+        verbs.versions.get,
+        attested=attested,
+        log=logging.getLogger("palio.ensembles").warning,
+    )
 
 
 def _vouching(settings: Settings) -> Vouching:

@@ -48,7 +48,7 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "analyze", "artifacts gc", "artifacts verify",
+            "alerts list", "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
             "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
@@ -67,11 +67,11 @@ def test_the_commands_are_known() -> None:
             "off-policy",
             "models adopt", "models at", "models clear-alias", "models delete", "models purge",
             "models restore",
-            "models alias", "models aliases", "models card", "models compare", "models create",
-            "models download", "models edit", "models edit-model", "models history", "models list",
-            "models move", "models promote", "models register", "models requirements",
-            "models rollback", "models search", "models show", "models sign", "models verify",
-            "models versions",
+            "models alias", "models aliases", "models card", "models combine", "models compare",
+            "models create", "models download", "models edit", "models edit-model",
+            "models history", "models list", "models move", "models promote", "models register",
+            "models requirements", "models rollback", "models search", "models show",
+            "models sign", "models verify", "models versions",
             "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
             "store upgrade", "train", "units erase", "units retain",
         ]

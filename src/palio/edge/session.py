@@ -68,6 +68,11 @@ class Session(Protocol):
         ...
 
     @property
+    def combine(self) -> Callable[..., Version]:
+        """Register an ensemble of other versions."""
+        ...
+
+    @property
     def train(self) -> Callable[..., Any]:
         """Fit a classifier on a table and measure it; nothing is registered."""
         ...

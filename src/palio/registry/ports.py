@@ -22,6 +22,7 @@ from palio.registry.domain import (
     Version,
 )
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 from palio.registry.signature import Cell, Predictions, Signature
@@ -47,6 +48,11 @@ class RegistryUnit(AccessUnit, Protocol):
     @property
     def models(self) -> Collection[Model]:
         """Models under their name."""
+        ...
+
+    @property
+    def quality_sums(self) -> Collection[QualitySums]:
+        """What labels say of answers, under (model, version, cohort, segment)."""
         ...
 
     @property
@@ -178,7 +184,7 @@ class ArtifactStore(ArtifactReader, Protocol):
             Whose files they are to be.
         source
             A folder, whose files keep their relative paths, or files by path; none may lie under
-            a reserved name.
+            a reserved name. There may be none where a document has a name of its own.
         documents
             What Palio writes beside them, by path; it stands in the manifest too.
         """

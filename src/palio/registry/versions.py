@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from palio.access.audit import Change
-from palio.access.domain import Identity, Role, requires
+from palio.access.domain import Role, requires
 from palio.errors import AlreadyExists, Conflict
-from palio.ports import Clock, Store
 from palio.registry import aliases, deletion
 from palio.registry.comparison import MetricComparison, Way, compare_versions
 from palio.registry.describing.card import card_of, plots_of, surroundings_of
@@ -24,15 +24,18 @@ from palio.registry.domain import (
     VersionDraft,
     check_name,
 )
+from palio.registry.ensembles.members import check_no_ensemble, drafted
+from palio.registry.ensembles.spec import SPEC_FILE, Ensemble
 from palio.registry.finding import (
     check_stage,
     find_model,
     find_version,
     lifecycle_of,
 )
-from palio.registry.ports import ArtifactStore, RegistryUnit, Sources, StagedFiles
+from palio.registry.ports import ArtifactStore, Sources, StagedFiles
 from palio.registry.promotion import promote
 from palio.registry.registration import Registration, register, with_parent
+from palio.registry.reports import VersionReports
 from palio.registry.requirements import Readiness, assess
 from palio.registry.search.finding import find_page
 from palio.registry.search.pages import VersionPage
@@ -42,14 +45,11 @@ __all__ = ["Versions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versions:
+class Versions(VersionReports):
     """Versions, from their registration to the last of their files."""
 
-    store: Store[RegistryUnit]
     artifacts: ArtifactStore
     sources: Sources
-    clock: Clock
-    actor: Identity
     vouching: Vouching = NOBODY
 
     @requires(Role.OPERATOR)
@@ -76,37 +76,8 @@ class Versions:
         """
         if unpack:
             with self.sources.unpacked(files) as folder:
-                return self._register(model, draft, folder)
-        return self._register(model, draft, files)
-
-    def _register(
-        self,
-        model: str,
-        draft: VersionDraft,
-        files: Path | Mapping[str, Path],
-        *,
-        ask: bool = False,
-    ) -> Version:
-        if not draft.flavor:
-            draft = replace(draft, flavor=self.sources.recognised(files))
-        if ask and draft.signature is None:
-            draft = replace(draft, signature=self.sources.asked(files, draft.flavor))
-        asked = Registration(
-            model=check_name("model", model),
-            draft=draft,
-            created_at=self.clock(),
-            created_by=self.actor.name,
-        )
-        with self.store.read() as unit:
-            asked = with_parent(unit, asked)
-        written = documents_of(asked)
-        with self.artifacts.stage(model, draft.version, files, written) as staged:
-            try:
-                return self._keep(asked, staged)
-            except AlreadyExists as taken:
-                if taken.details["kind"] != "models":
-                    raise
-                return self._keep(asked, staged)  # another first version made the model
+                return self.register(model, draft, folder)
+        return self._filed(model, draft, files)
 
     @requires(Role.OPERATOR)
     def register_from(
@@ -141,7 +112,69 @@ class Versions:
                 files = held.enter_context(self.sources.unpacked(files))
             if preprocessor is not None:
                 files = held.enter_context(self.sources.preceded(files, preprocessor))
-            return self._register(model, draft, files, ask=ask)
+            return self._filed(model, draft, files, ask=ask)
+
+    @requires(Role.OPERATOR)
+    def combine(self, model: str, draft: VersionDraft, ensemble: Ensemble) -> Version:
+        """Keep an ensemble of other versions as a version, for good.
+
+        It is routed, compared and promoted as any other; its members cannot be deleted while it
+        is there.
+
+        Parameters
+        ----------
+        model
+            A model, also one that none of the members is of; it is created in the standard
+            lifecycle when it does not exist.
+        draft
+            What is known of the version; flavor and signature follow from the members.
+        ensemble
+            Which versions it asks, and how their answers become one.
+        """
+        with self.store.read() as unit:
+            asked = self._asked(model, drafted(unit, draft, ensemble))
+        asked = replace(asked, members=ensemble.members)
+        return self._register(asked, {}, {SPEC_FILE: ensemble.written()})
+
+    def _filed(
+        self,
+        model: str,
+        draft: VersionDraft,
+        files: Path | Mapping[str, Path],
+        *,
+        ask: bool = False,
+    ) -> Version:
+        check_no_ensemble(draft.flavor)
+        if not draft.flavor:
+            draft = replace(draft, flavor=self.sources.recognised(files))
+        if ask and draft.signature is None:
+            draft = replace(draft, signature=self.sources.asked(files, draft.flavor))
+        return self._register(self._asked(model, draft), files)
+
+    def _asked(self, model: str, draft: VersionDraft) -> Registration:
+        return Registration(
+            model=check_name("model", model),
+            draft=draft,
+            created_at=self.clock(),
+            created_by=self.actor.name,
+        )
+
+    def _register(
+        self,
+        asked: Registration,
+        files: Path | Mapping[str, Path],
+        written: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Version:
+        with self.store.read() as unit:
+            asked = with_parent(unit, asked)
+        documents = {**documents_of(asked), **written}
+        with self.artifacts.stage(asked.model, asked.draft.version, files, documents) as staged:
+            try:
+                return self._keep(asked, staged)
+            except AlreadyExists as taken:
+                if taken.details["kind"] != "models":
+                    raise
+                return self._keep(asked, staged)  # another first version made the model
 
     def _keep(self, asked: Registration, staged: StagedFiles) -> Version:
         with self.store.write() as unit:

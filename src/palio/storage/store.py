@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
@@ -46,6 +47,7 @@ from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
@@ -70,6 +72,16 @@ class SqlUnit:
         return SqlCollection(self._connection, tables.keys, ApiKey)
 
     @cached_property
+    def alerts(self) -> SqlCollection[Alert]:
+        """Alerts."""
+        return SqlCollection(self._connection, tables.alerts, Alert)
+
+    @cached_property
+    def alert_deliveries(self) -> SqlCollection[AlertDelivery]:
+        """Deliveries of alerts."""
+        return SqlCollection(self._connection, tables.alert_deliveries, AlertDelivery)
+
+    @cached_property
     def audit(self) -> SqlAuditLog:
         """The audit log."""
         return SqlAuditLog(self._connection)
@@ -88,6 +100,11 @@ class SqlUnit:
     def versions(self) -> SqlVersions:
         """Versions."""
         return SqlVersions(self._connection)
+
+    @cached_property
+    def quality_sums(self) -> SqlCollection[QualitySums]:
+        """What labels say of answers."""
+        return SqlCollection(self._connection, tables.quality_sums, QualitySums)
 
     @cached_property
     def attestations(self) -> SqlCollection[Attestation]:

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
@@ -42,6 +43,7 @@ from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 
@@ -319,6 +321,8 @@ class MemoryUnit:
         self.audit = MemoryAuditLog(state)
         self.log = MemoryEventLog(state)
         self.keys = MemoryCollection(state, ApiKey, "id")
+        self.alerts = MemoryCollection(state, Alert, "id")
+        self.alert_deliveries = MemoryCollection(state, AlertDelivery, "alert", "target")
         self.models = MemoryCollection(state, Model, "name")
         self.lifecycles = MemoryCollection(state, Lifecycle, "name", "revision")
         self.versions = MemoryVersions(state)
@@ -350,6 +354,9 @@ class MemoryUnit:
         )
         self.looks = MemoryCollection(state, Look, "experiment", "watermark", "variant")
         self.records = MemoryCollection(state, Record, "experiment")
+        self.quality_sums = MemoryCollection(
+            state, QualitySums, "model", "version", "cohort", "segment"
+        )
         self.traffic = MemoryTraffic(state)
         self.traffic_totals = MemoryCollection(
             state, TrafficTotals, "server", "process", "endpoint", "model", "version"

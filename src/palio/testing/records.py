@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from palio.access.alerts import Alert, AlertDelivery, DeliveryState, Severity
 from palio.access.domain import ApiKey, Role
 from palio.delivery.domain import Endpoint, OnError
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
@@ -54,6 +55,7 @@ from palio.registry.domain import (
     Version,
 )
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualityCounts, QualitySums
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
 __all__ = [
@@ -328,6 +330,34 @@ _LIFECYCLE = Lifecycle(
     retired="old",
     transitions={"new": ("live", "old"), "live": ("old",), "old": ()},
 )
+_ALERT = Alert.of(
+    "experiment.rolled_back",
+    ODD,
+    occasion="1",
+    severity=Severity.CRITICAL,
+    at=WHEN,
+    text=ODD,
+    evidence={ODD: [1, None, {"deep": True}]},
+)
+_DELIVERY = AlertDelivery(
+    alert=_ALERT.id,
+    target="ab" * 8,
+    host="example.org",
+    state=DeliveryState.DELIVERED,
+    attempts=2,
+    due_at=WHEN,
+    at=WHEN,
+    error=ODD,
+)
+_QUALITY = QualitySums(
+    model="m",
+    version=ODD,
+    cohort=2**40,
+    segment=ODD,
+    counts=QualityCounts(
+        rows=2**40, brier=0.1 + 0.2, held={0: 1, 9: 2**40}, hits={9: 1}, sums={0: 0.1 + 0.2}
+    ),
+)
 _TRAFFIC = TrafficSums(
     requests=2**40,
     rows=2**41,
@@ -427,6 +457,9 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "sticky": [_STICKY, replace(_STICKY, unit="a")],
     "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
+    "alerts": [_ALERT, replace(_ALERT, id="a", evidence={}, handed_on=1)],
+    "alert_deliveries": [_DELIVERY, replace(_DELIVERY, target="a", at=None)],
+    "quality_sums": [_QUALITY, replace(_QUALITY, segment="", counts=QualityCounts())],
     "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
     "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
     "process_uses": [_USE, replace(_USE, process="a", loaded=())],
@@ -466,6 +499,7 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
         ("models", "experiments"),
     ),
     "records": ("models", "experiments"),
+    "alert_deliveries": ("alerts",),
 }
 """The collections that a collection's records name records of."""
 
@@ -487,6 +521,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "sticky": ("experiment", "unit"),
     "leases": ("name",),
     "marks": ("name",),
+    "alerts": ("id",),
+    "alert_deliveries": ("alert", "target"),
+    "quality_sums": ("model", "version", "cohort", "segment"),
     "traffic": ("second", "process", "endpoint", "model", "version"),
     "traffic_totals": ("server", "process", "endpoint", "model", "version"),
     "process_uses": ("process",),
@@ -502,7 +539,7 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
-        *("traffic", "traffic_totals", "process_uses"),
+        *("traffic", "traffic_totals", "process_uses", "alert_deliveries", "quality_sums"),
     }
 )
 """Statistics, which come in any order."""

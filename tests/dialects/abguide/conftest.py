@@ -7,6 +7,7 @@ import pickle
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -200,3 +201,12 @@ def here(sqlite_url: str, opener: Opener) -> Iterator[Guide]:
 def said(answer: httpx.Response) -> tuple[int, str]:
     """Return the status of a refusal and what it says."""
     return answer.status_code, json.loads(answer.text)["detail"]
+
+
+def until(seen: Callable[[], Any]) -> Any:
+    """Return what is seen once there is something, within the patience of a busy machine."""
+    ends = time.monotonic() + servers.PATIENCE_S
+    while not (found := seen()):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    return found

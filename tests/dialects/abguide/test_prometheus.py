@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +22,7 @@ from palio.delivery.traffic import TrafficSums
 from palio.dialects.abguide.metrics import families
 from palio.testing.records import WHEN
 
-from .conftest import MODEL, ROW, Guide
+from .conftest import MODEL, ROW, Guide, until
 
 # the document's queries, word for word
 REQUESTS = 'ab_test_requests_total{model_version="v1.0.0"}'
@@ -90,15 +88,6 @@ def scraping(guide: Guide, folder: Path) -> Iterator[Ask]:
 LABELS = {"version", "model_version"}
 
 
-def until(seen: Callable[[], Any]) -> Any:
-    """Return what is seen once it is there: a scrape is what is waited for."""
-    ends = time.monotonic() + servers.PATIENCE_S
-    while not (found := seen()):
-        assert time.monotonic() < ends
-        time.sleep(0.1)
-    return found
-
-
 def _is_ready(http: httpx.Client) -> bool:
     try:
         return http.get("/-/ready").status_code == 200
@@ -120,17 +109,7 @@ def test_the_documented_queries_give_numbers(here: Guide, tmp_path: Path) -> Non
     with scraping(here, tmp_path) as ask:
         until(lambda: ask(REQUESTS))  # 0, before anybody has asked
         assert set(ask(PREDICTIONS).values()) == {0.0}
-        counts, outcomes = Counter[str](), Counter[str]()
-        for number in range(60):
-            row = ROW | {"debt": (number - 30) / 10, "income": 0.0}
-            sent = {"features": row, "user_id": f"u{number}"}
-            answer = here.send("POST", "/predict", sent)
-            if answer.status_code == 200:
-                counts["v1.0.0"] += 1
-                outcomes[answer.json()["outcome"]] += 1
-            else:
-                assert answer.json()["code"] == "prediction_failed"
-                counts["v1.1.0"] += 1
+        counts, outcomes = asked(here)
         assert min(*counts.values(), *outcomes.values()) > 5
         until(lambda: ask("ab_test_requests_total") == counts)
         until(lambda: ask(ERRORS).get("v1.1.0", 0) > 0)
@@ -150,6 +129,22 @@ def test_the_documented_queries_give_numbers(here: Guide, tmp_path: Path) -> Non
             ask(query)  # raises what Prometheus cannot read
     told = here.get(f"/v1/endpoints/{MODEL}/metrics")["versions"]
     assert {name: one["requests"] for name, one in told.items()} == counts
+
+
+def asked(guide: Guide) -> tuple[Counter[str], Counter[str]]:
+    """Ask for sixty users; return answers by version, where v1.1.0 fails, and by outcome."""
+    counts, outcomes = Counter[str](), Counter[str]()
+    for number in range(60):
+        row = ROW | {"debt": (number - 30) / 10, "income": 0.0}
+        sent = {"features": row, "user_id": f"u{number}"}
+        answer = guide.send("POST", "/predict", sent)
+        if answer.status_code == 200:
+            counts["v1.0.0"] += 1
+            outcomes[answer.json()["outcome"]] += 1
+        else:
+            assert answer.json()["code"] == "prediction_failed"
+            counts["v1.1.0"] += 1
+    return counts, outcomes
 
 
 def panels() -> list[str]:

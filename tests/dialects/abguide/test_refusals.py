@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.dialects.documented import documents
 
 from palio.access.domain import Role
-from tests.dialects.documented import documents
 
 from .conftest import COMMANDS, MODEL, Guide, Opener, said
 

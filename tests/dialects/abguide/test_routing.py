@@ -6,15 +6,15 @@ from collections import Counter
 from threading import Event, Thread
 
 import pytest
+from tests.dialects.documented import documents
 
 from palio.bucketing import Split
 from palio.dialects.abguide.prediction import request_of, unit_of
 from palio.dialects.abguide.settings import Settings
 from palio.errors import InvalidInput
 from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
-from tests.dialects.documented import documents
 
-from .conftest import MODEL, ROW, Guide, said
+from .conftest import MODEL, ROW, Guide, said, until
 
 
 @pytest.fixture
@@ -78,6 +78,27 @@ def test_no_request_fails_while_models_and_weights_change(two: Guide) -> None:
     assert answers[200] > 5
 
 
+@documents("abguide:compare-live")
+def test_what_became_of_requests_is_compared(two: Guide) -> None:
+    given = [two.predict(user_id=f"u{n}", request_id=f"r{n}") for n in range(20)]
+    outcomes = [
+        {"request_id": one["request_id"], "value": one["prediction"] if n % 4 else 1}
+        for n, one in enumerate(given)
+    ]
+    assert two.send("POST", "/v1/outcomes", outcomes).status_code == 200
+    online = two.get("/registry/ab-test/compare/v1.0.0/v1.1.0")["online"]
+    counts = Counter(one["model_version"] for one in given)
+    assert {version: online[version]["requests"] for version in online} == counts
+    assert {version: online[version]["error_rate"] for version in online} == dict.fromkeys(
+        counts, 0
+    )
+    with two.opened() as opened:
+        judged = opened.versions.quality(f"{MODEL}:v1.0.0").overall
+    assert online["v1.0.0"]["labelled"] == judged.labelled == counts["v1.0.0"]
+    assert judged.accuracy is not None
+    assert online["v1.0.0"]["accuracy"] == judged.accuracy.value < 1
+
+
 @documents("abguide:experiments-of-others")
 def test_an_experiment_of_palio_s_own_is_served_and_shown(two: Guide) -> None:
     key = "challenge"
@@ -89,10 +110,9 @@ def test_an_experiment_of_palio_s_own_is_served_and_shown(two: Guide) -> None:
         )
         opened.experiments.start(key)
         given = {f"u{n}": opened.experiments.assign(key, f"u{n}").version for n in range(20)}
-    two.send("GET", "/registry/models/v1.0.0")
     assert two.get("/registry/ab-test/weights") == {"v1.0.0": 0.4, "v1.1.0": 0.6}
-    for user, version in given.items():
-        assert two.predict(user_id=user)["model_version"] == version
+    for user, version in given.items():  # once the server has seen what another process began
+        assert until(lambda: two.predict(user_id=user)["model_version"] == version)  # noqa: B023
     [told] = two.get("/registry/ab-test/compare/v1.0.0/v1.1.0")["experiments"]
     counts = Counter(given.values())
     assert told["units"] == {"v1.0.0": counts["v1.0.0"], "v1.1.0": counts["v1.1.0"]}

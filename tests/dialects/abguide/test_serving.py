@@ -9,19 +9,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.dialects.documented import documents
 from tests.e2e import servers
 
 import palio
 from palio.dialects.abguide.settings import Settings
-from tests.dialects.documented import documents
 
-from .conftest import MODEL, ROW, Guide
+from .conftest import MODEL, ROW, Guide, until
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "abguide"
 ENV = """\
@@ -32,15 +32,6 @@ PALIO_ALLOW_PICKLE=true
 PALIO_ABGUIDE_MODEL=loans
 PALIO_ABGUIDE_OUTCOMES={"0": "granted", "1": "declined"}
 """
-
-
-def until(seen: Callable[[], Any]) -> Any:
-    """Return what is seen once there is something, within the patience of a busy machine."""
-    ends = time.monotonic() + servers.PATIENCE_S
-    while not (found := seen()):
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    return found
 
 
 def read(path: Path) -> Any:

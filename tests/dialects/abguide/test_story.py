@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.dialects.documented import documents
 
 from palio.registry.signature import FeatureType
-from tests.dialects.documented import documents
 
 from .conftest import COMMANDS, MODEL, Guide, arguments
 
@@ -75,7 +75,8 @@ def test_the_quick_start(guide: Guide) -> None:
 
 
 @documents(
-    "abguide:metadata", "abguide:metadata-response", "abguide:listing", "abguide:listing-by-status",
+    "abguide:metadata", "abguide:metadata-response", "abguide:listing",
+    "abguide:listing-by-status",
     "abguide:route-get", "abguide:route-list", "abguide:traffic-weight", "abguide:status-active",
     "abguide:status-testing", "abguide:status-inactive", "abguide:status-deprecated",
     "abguide:check-registered",
@@ -152,7 +153,8 @@ def test_a_gradual_rollout_and_back(guide: Guide) -> None:
 
 
 @documents(
-    "abguide:canary-register", "abguide:canary-load", "abguide:canary-10", "abguide:canary-increase",
+    "abguide:canary-register", "abguide:canary-load", "abguide:canary-10",
+    "abguide:canary-increase",
     "abguide:canary-rollback", "abguide:no-preprocessor", "abguide:route-unload",
     "abguide:hot-swap",
 )  # fmt: skip

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Any
 
+from palio.delivery.traffic import TrafficMetrics
 from palio.dialects.abguide.registry import Registry
 from palio.dialects.abguide.words import difference_of
 from palio.errors import Conflict, InvalidWeights
 from palio.experiments.domain import Experiment, State
+from palio.registry.domain import Version
 
 __all__ = ["compare", "weigh"]
 
@@ -58,7 +60,7 @@ def compare(registry: Registry, first: str, second: str) -> dict[str, Any]:
         "version_a": first,
         "version_b": second,
         "metric_differences": {one.metric: difference_of(one, references[1]) for one in compared},
-        "online": _online(registry, (first, second)),
+        "online": _online(registry, pair),
         "experiments": [_verdict(registry, one) for one in _between(registry, {first, second})],
     }
 
@@ -100,15 +102,22 @@ def _verdict(registry: Registry, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _online(registry: Registry, versions: Sequence[str]) -> dict[str, Any]:
-    """Return how versions have done in the last quarter of an hour; null for one that rested."""
+def _online(registry: Registry, pair: Sequence[Version]) -> dict[str, Any]:
+    """Return how versions have done of late, and how good they were where labels have come."""
     found = registry.verbs.endpoints.metrics(registry.model, _WINDOW_S).versions
+    return {one.version: _figures(registry, one, found.get(one.version)) for one in pair}
+
+
+def _figures(
+    registry: Registry, version: Version, traffic: TrafficMetrics | None
+) -> dict[str, Any]:
+    judged = registry.verbs.versions.quality(version.reference).overall
     return {
-        version: None if (one := found.get(version)) is None else {
-            "requests": one.requests,
-            "error_rate": one.error_rate,
-            "mean_latency_ms": one.mean_ms,
-            "p95_latency_ms": one.p95_ms,
-        }
-        for version in versions
-    }  # fmt: skip
+        "requests": traffic.requests if traffic else 0,
+        "error_rate": traffic and traffic.error_rate,
+        "mean_latency_ms": traffic and traffic.mean_ms,
+        "p95_latency_ms": traffic and traffic.p95_ms,
+        "labelled": judged.labelled,
+        "accuracy": judged.accuracy and judged.accuracy.value,
+        "brier_score": judged.brier,
+    }
