@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.features import FeatureTally, FeatureWatch
 from palio.delivery.service import Endpoints
 from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
@@ -43,6 +44,7 @@ from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
 from palio.monitoring.deliverer import Deliverer
 from palio.monitoring.exposition import Exposition
+from palio.monitoring.logs import begin_logs, log_predictions
 from palio.monitoring.processes import ProcessWatch
 from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
@@ -146,19 +148,17 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    tally = Tally()
-    engine = _engine(settings, store, loader, tally)
-    publisher = _publisher(store, engine, tally, server=_process())
-    server = LocalServer(engine, publisher.flush)
+    seen = _seen(settings, store, loader, server=_process())
+    server = LocalServer(seen.engine, seen.publish)
 
     def close() -> None:
         try:
-            publisher.release()
+            seen.publish()
         finally:
             store.close()
 
     return Palio(
-        verbs=_publishing(verbs, publisher),
+        verbs=_publishing(verbs, seen),
         _predict=server.predict,
         _closing=close,
         _loader=loader,
@@ -233,20 +233,18 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    tally = Tally()
-    engine = _engine(settings, store, loader, tally)
     name = _process()
-    publisher = _publisher(store, engine, tally, server=name)
+    seen = _seen(settings, store, loader, server=name)
     return create_app(
-        _publishing(verbs, publisher),
-        TickServer(engine),
+        _publishing(verbs, seen),
+        TickServer(seen.engine),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[publisher, *_background(store, settings, verbs)],
-        metrics=_exposition(store, settings, publisher, server=name),
+        background=[seen.publisher, seen.watch, *_background(store, settings, verbs)],
+        metrics=_exposition(store, settings, seen, server=name),
         dialects=dialects(settings),
     )
 
@@ -280,15 +278,13 @@ def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
     )
 
 
-def _exposition(
-    store: SqlStore, settings: Settings, publisher: Publisher, *, server: str
-) -> Exposition:
+def _exposition(store: SqlStore, settings: Settings, seen: _Seen, *, server: str) -> Exposition:
     told = [one.families() for one in dialects(settings)]
     return Exposition(
         store,
         server=server,
         clock=_now,
-        publish=publisher.flush,
+        publish=seen.publish,
         more=[one for one in told if one is not None],
     )
 
@@ -426,9 +422,20 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     with _bound(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        _begin_logs(settings)
         app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _begin_logs(settings: Settings) -> None:
+    begin_logs(
+        settings.log_level,
+        file=settings.log_file,
+        max_bytes=settings.log_max_bytes,
+        backups=settings.log_backups,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells of each start and stop
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -512,13 +519,36 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An engine, and who publishes what it is asked and answers."""
+
+    engine: Engine
+    publisher: Publisher
+    watch: FeatureWatch
+
+    def publish(self) -> None:
+        """Bring into the store what there is."""
+        self.publisher.flush()
+        self.watch.step()
 
 
-def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
-    watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
-    return Publisher(store, tally, _now, watch)
+def _seen(settings: Settings, store: SqlStore, loader: Loader, *, server: str) -> _Seen:
+    tally, features, process = Tally(), FeatureTally(), _process()
+    pseudonyms = _pseudonyms(settings)
+    engine = Engine(
+        store,
+        loader,
+        _now,
+        _id,
+        pseudonyms=pseudonyms,
+        tally=tally,
+        features=features,
+        told=log_predictions if settings.log_requests else lambda _: None,
+    )
+    use = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
+    publisher = Publisher(store, tally, _now, use)
+    return _Seen(engine, publisher, FeatureWatch(store, features, _now, process))
 
 
 def _quality_watermark(store: SqlStore) -> int:
@@ -528,9 +558,13 @@ def _quality_watermark(store: SqlStore) -> int:
         return watermark_within(unit)
 
 
-def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:
-    """Return the verbs, of which those that read traffic have this process's published first."""
-    return replace(verbs, endpoints=replace(verbs.endpoints, publish=publisher.flush))
+def _publishing(verbs: Verbs, seen: _Seen) -> Verbs:
+    """Return the verbs, of which those that read what was seen have it published first."""
+    return replace(
+        verbs,
+        endpoints=replace(verbs.endpoints, publish=seen.publish),
+        versions=replace(verbs.versions, publish=seen.publish),
+    )
 
 
 def _process() -> str:

@@ -47,7 +47,7 @@ VERBS = {
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     "endpoints.shares",
-    *("endpoints.metrics", "alerts.list", "versions.quality"),
+    *("endpoints.metrics", "alerts.list", "versions.quality", "versions.drift"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),

@@ -287,6 +287,7 @@ STORY: list[Step] = [
     lambda p: p.experiments.analyze("e").decision.kind,
     lambda p: p.experiments.verify("e").differences,
     lambda p: p.versions.quality("credit:v1", cohort_s=604_800).segments,
+    lambda p: p.versions.drift("credit:v1", days=30),
     lambda p: [look.variant for look in p.experiments.looks("e")],
     lambda p: [(one.revision, one.value) for one in p.outcomes.history("r1/label")],
     lambda p: p.experiments.rebuild("e", reason="try").differences,
@@ -336,6 +337,8 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (InvalidInput, lambda p: p.alerts.list(last=0)),
     (InvalidInput, lambda p: p.versions.quality("credit:v1", cohort_s=3_600)),
     (NotFound, lambda p: p.versions.quality("credit:v9")),
+    (InvalidInput, lambda p: p.versions.drift("credit:v1", days=91)),
+    (NotFound, lambda p: p.versions.drift("credit:v9")),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),
     (Refused, lambda p: p.versions.register_from("credit", PLAIN, str(HERE))),  # no root is open

@@ -23,6 +23,7 @@ from palio.delivery.traffic import (
 )
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Look
+from palio.registry.drift import FeatureCounts, VersionDrift, drift_of
 from palio.registry.quality import DAY_S, QualityCounts, QualityFigures, figures_of
 
 __all__ = ["Judged", "Observed", "Recent", "Served", "Watched", "observe"]
@@ -85,6 +86,7 @@ class Observed:
     recent: tuple[Recent, ...]
     watched: tuple[Watched, ...]
     qualities: tuple[Judged, ...] = ()
+    drifts: tuple[VersionDrift, ...] = ()
     alerts_waiting: int = 0
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -109,6 +111,7 @@ def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
         recent=tuple(_recent(counts, now)),
         watched=tuple(_watched(unit)),
         qualities=tuple(_judged(unit, now)),
+        drifts=tuple(_drifts(unit, now)),
         alerts_waiting=len(unit.alert_deliveries.find(state=DeliveryState.WAITING)),
         shares={name: one.shares for name, one in routing_table(unit).routes.items()},
     )
@@ -137,6 +140,16 @@ def _judged(unit: DeliveryUnit, now: datetime) -> Iterable[Judged]:
             found[key] = found.get(key, QualityCounts()).plus(one.counts)
     for (model, version, segment), counts in sorted(found.items()):
         yield Judged(model=model, version=version, segment=segment, figures=figures_of(counts))
+
+
+def _drifts(unit: DeliveryUnit, now: datetime) -> Iterable[VersionDrift]:
+    today = int(now.timestamp()) // DAY_S * DAY_S
+    seen: dict[tuple[str, str], list[FeatureCounts]] = defaultdict(list)
+    for day in range(today - 6 * DAY_S, today + 1, DAY_S):
+        for one in unit.feature_counts.find(day=day):
+            seen[one.model, one.version].append(one)
+    for key, counts in sorted(seen.items()):
+        yield drift_of(":".join(key), unit.feature_references.get(*key), counts)
 
 
 def _by_version(counts: Iterable[T]) -> Mapping[tuple[str, str, str], list[T]]:

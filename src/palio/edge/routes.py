@@ -117,6 +117,7 @@ ROUTES = (
     Route("POST", "/v1/versions/{reference}/edit", "versions", "edit"),
     Route("GET", "/v1/versions/{reference}/card", "versions", "card"),
     Route("GET", "/v1/versions/{reference}/quality", "versions", "quality"),
+    Route("GET", "/v1/versions/{reference}/drift", "versions", "drift"),
     Route("GET", "/v1/versions/{reference}/plots", "versions", "plots"),
     Route("DELETE", "/v1/versions/{reference}", "versions", "delete"),
     Route("POST", "/v1/versions/{reference}/restore", "versions", "restore"),

@@ -16,12 +16,14 @@ from prometheus_client.metrics_core import (
 from palio.delivery.observed import Judged, Observed, Served, Watched
 from palio.delivery.traffic import TrafficSums
 from palio.experiments.judging.analysis import DecisionKind
+from palio.registry.drift import VersionDrift
 from palio.registry.quality import Rate
 
 __all__ = ["buckets_of", "families"]
 
 _SERVED = ("endpoint", "model", "version")
 _EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ENOUGH = 200  # rows, so that chance alone keeps the index well below what alarms
 _ERROR = "error"  # the class of requests that a version failed to answer
 
 
@@ -32,6 +34,7 @@ def families(seen: Observed) -> Iterator[Metric]:
     yield from _processes(seen)
     yield from _experiments(seen.watched)
     yield from _qualities(seen.qualities)
+    yield _drifts(seen.drifts)
     waiting = seen.alerts_waiting
     yield _gauge("palio_alerts_waiting", "Alerts on their way to a webhook.", waiting)
 
@@ -151,6 +154,20 @@ def _experiments(watched: Sequence[Watched]) -> Iterable[Metric]:
             for kind in DecisionKind:
                 decision.add_metric((*key, kind), float(last.decision is kind))
     return decision, looked, *figures.values()
+
+
+def _drifts(drifts: Iterable[VersionDrift]) -> Metric:
+    drift = GaugeMetricFamily(
+        "palio_feature_drift",
+        "Population stability index of a feature in the last seven days against a version's first "
+        f"rows; once {_ENOUGH} rows have come.",
+        labels=("model", "version", "feature"),
+    )
+    for one in drifts:
+        model, _, version = one.reference.rpartition(":")
+        for name, moved in one.features.items() if one.rows >= _ENOUGH else ():
+            drift.add_metric((model, version, name), moved.index)
+    return drift
 
 
 def _qualities(judged: Sequence[Judged]) -> Iterable[Metric]:

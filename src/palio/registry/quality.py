@@ -57,9 +57,9 @@ class QualityCounts:
     measured: int = 0
     squared: float = 0.0
     absolute: float = 0.0
-    held: Mapping[int, int] = field(default_factory=dict)
-    hits: Mapping[int, int] = field(default_factory=dict)
-    sums: Mapping[int, float] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+    hits: Mapping[str, int] = field(default_factory=dict)
+    sums: Mapping[str, float] = field(default_factory=dict)
 
     def plus(self, other: QualityCounts, sign: int = 1) -> QualityCounts:
         """Return the sum, or with ``sign`` -1 what is left."""
@@ -223,10 +223,10 @@ def figures_of(counts: QualityCounts) -> QualityFigures:
 
 def _bins(counts: QualityCounts) -> Iterable[Bin]:
     hits = Counter(counts.hits)
-    for at, n in sorted(counts.held.items()):
+    for at, n in sorted(counts.held.items()):  # one digit each
         yield Bin(
-            lower=at / BINS,
-            upper=(at + 1) / BINS,
+            lower=int(at) / BINS,
+            upper=(int(at) + 1) / BINS,
             n=n,
             said=counts.sums.get(at, 0.0) / n,
             came_true=hits[at] / n,

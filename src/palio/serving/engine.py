@@ -7,12 +7,13 @@ sticky experiments keep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
 from palio.delivery.domain import Answer, Choice, PredictRequest, Table
+from palio.delivery.features import FeatureTally
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
 from palio.delivery.tally import Tally
@@ -65,8 +66,12 @@ class Engine:
         *,
         pseudonyms: Pseudonyms = AS_SENT,
         tally: Tally | None = None,
+        features: FeatureTally | None = None,
+        told: Callable[[Sequence[Prediction]], object] = lambda _: None,
     ) -> None:
         self._tally = tally or Tally()
+        self._features = features or FeatureTally()
+        self._told = told
         self._store = store
         self._loader = loader
         self._clock = clock
@@ -208,6 +213,10 @@ class Engine:
         """
         self._settle(jobs)
         given = asked_together(jobs)
+        for job in jobs:
+            if (signature := job.loaded.signature) is not None:
+                served = (job.choice.model, job.choice.version)
+                self._features.add(served, signature.features, job.rows)
         predictions = [self._prediction(*one) for one in zip(jobs, given, strict=True)]
         return with_others(jobs, given, predictions, self._found)
 
@@ -260,6 +269,7 @@ class Engine:
         with self._store.write() as unit:
             unit.log.append(predictions)
         self._tally.add(predictions)
+        self._told(predictions)
 
 
 def told(job: Job, prediction: Prediction) -> Answer:

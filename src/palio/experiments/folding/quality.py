@@ -192,6 +192,6 @@ def _of_class(prediction: Prediction, row: int, truth: Label) -> QualityCounts:
 def _binned(prediction: Prediction, row: int, truth: Label) -> dict[str, Any]:
     """Return the reliability bin that a row of two classes falls into."""
     share = (prediction.probabilities or [])[row][1]
-    at = min(int(share * BINS), BINS - 1)
+    at = str(min(int(share * BINS), BINS - 1))
     hits = {at: 1} if truth == prediction.classes[1] else {}
     return {"held": {at: 1}, "hits": hits, "sums": {at: share}}

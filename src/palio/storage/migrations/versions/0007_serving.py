@@ -26,6 +26,7 @@ def upgrade() -> None:
     _make_traffic()
     _make_alerts()
     _make_quality()
+    _make_features()
 
 
 def _make_traffic() -> None:
@@ -93,6 +94,26 @@ def _make_quality() -> None:
         _text("segment"),
         sa.Column("counts", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("model", "version", "cohort", "segment", name="pk_quality_sums"),
+    )
+
+
+def _make_features() -> None:
+    op.create_table(
+        "feature_references",
+        *map(_text, ("model", "version")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("features", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "version", name="pk_feature_references"),
+    )
+    key = ("process", "model", "version")
+    op.create_table(
+        "feature_counts",
+        sa.Column("day", sa.BigInteger(), nullable=False),
+        *map(_text, key),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("features", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("day", *key, name="pk_feature_counts"),
     )
 
 
