@@ -121,6 +121,14 @@ def test_an_experiment_of_palio_s_own_is_served_and_shown(two: Guide) -> None:
     status, text = said(two.weigh(v1_0_0=1.0))
     assert (status, key in text) == (409, True)
     assert two.statuses() == {"v1.0.0": "active", "v1.1.0": "testing"}
+    with two.opened() as opened:  # as that refusal advises
+        opened.endpoints.override(MODEL, "v1.0.0", reason="now")
+    assert two.get("/registry/ab-test/weights") == {"v1.0.0": 1.0}
+    status, text = said(two.weigh(v1_0_0=0.5, v1_1_0=0.5))
+    assert (status, f"palio endpoints clear {MODEL}" in text) == (409, True)
+    with two.opened() as opened:
+        opened.endpoints.clear(MODEL)
+    assert two.weigh(v1_0_0=0.5, v1_1_0=0.5).json() == {"v1.0.0": 0.5, "v1.1.0": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -137,31 +137,34 @@ class Registry:
     def _changed(self) -> dict[str, datetime]:
         """Return when each version, or its share, was changed last."""
         found: dict[str, datetime] = {}
-        after = 0
-        while page := self.verbs.audit.list(after, _PAGE, model=self.model):
-            for one in page:
-                found |= dict.fromkeys(_changed_by(one, self.model), one.at)
-            after = page[-1].seq
+        for entry in sorted(self._entries(), key=lambda one: one.seq):
+            found |= dict.fromkeys(_changed_by(entry, self.model), entry.at)
         return found
+
+    def _entries(self) -> Iterator[AuditEntry]:
+        for action in ("version", "endpoint.weigh"):
+            after = 0
+            while page := self.verbs.audit.list(after, _PAGE, model=self.model, action=action):
+                yield from page
+                after = page[-1].seq
 
 
 _PAGE = 1_000
-_CHANGES = frozenset({
-    *("endpoint.weigh", "version.edit", "version.move", "version.promote", "version.rollback"),
-    "version.restore",
-})  # fmt: skip
+_CHANGES = frozenset({"edit", "move", "promote", "rollback", "restore"})
 
 
 def _changed_by(entry: AuditEntry, model: str) -> set[str]:
     """Return the versions of a model that an entry of the audit log has changed."""
     before, after = entry.before or {}, entry.after or {}
-    if entry.action not in _CHANGES:
-        return set()
-    if entry.subject == model and entry.action == "endpoint.weigh":
+    noun, _, verb = entry.action.partition(".")
+    if noun == "endpoint":
+        own = entry.subject == model  # the endpoint of that name
         was, now = before.get("weights") or {}, after.get("weights") or {}
-        return {one for one in {**was, **now} if was.get(one) != now.get(one)}
+        return {one for one in {**was, **now} if own and was.get(one) != now.get(one)}
     owner, _, version = entry.subject.partition(":")
-    return {version, before.get("champion") or version} if owner == model and version else set()
+    if owner != model or verb not in _CHANGES:
+        return set()
+    return {version, before.get("champion") or version}
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def weigh(registry: Registry, weights: Mapping[str, float]) -> Mapping[str, floa
     NotFound
         If a version is not in the registry.
     Conflict
-        If an experiment splits the traffic.
+        If an operator's override or an experiment decides who serves.
     """
     for version, weight in weights.items():
         if not 0 <= weight <= 1:
@@ -37,7 +37,7 @@ def weigh(registry: Registry, weights: Mapping[str, float]) -> Mapping[str, floa
                 f"Traffic weight of '{version}' must be between 0.0 and 1.0, got {weight}",
                 key=version,
             )
-    _check_nothing_runs(registry)
+    _check_weights_count(registry)
     try:
         with registry.known(*weights):
             registry.verbs.endpoints.weigh(registry.model, weights, promote=True)
@@ -65,13 +65,24 @@ def compare(registry: Registry, first: str, second: str) -> dict[str, Any]:
     }
 
 
-def _check_nothing_runs(registry: Registry) -> None:
+def _check_weights_count(registry: Registry) -> None:
+    """Refuse weights that would change nothing, for something else decides who serves."""
+    name = registry.model
+    overridden = [
+        one for one in registry.verbs.endpoints.list() if one.name == name and one.override
+    ]
+    if overridden:
+        raise Conflict(
+            f"an operator has sent everything to {overridden[0].override}; take that back first: "
+            f"palio endpoints clear {name}",
+            endpoint=name,
+        )
     running = [one.key for one in _experiments(registry) if one.state is State.RUNNING]
     if running:
         raise Conflict(
-            f"the experiment {running[0]} splits the traffic of {registry.model}; stop or pause "
-            f"it first (palio experiments pause {running[0]}), or send everything to one version "
-            f"at once: palio endpoints override {registry.model} VERSION",
+            f"the experiment {running[0]} splits the traffic of {name}; stop or pause it first "
+            f"(palio experiments pause {running[0]}), or send everything to one version at once: "
+            f"palio endpoints override {name} VERSION",
             experiment=running[0],
         )
 
