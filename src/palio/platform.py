@@ -29,6 +29,7 @@ from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.features import FeatureTally, FeatureWatch
+from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
 from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
@@ -158,7 +159,7 @@ def _in_process(settings: Settings) -> Palio:
             store.close()
 
     return Palio(
-        verbs=_publishing(verbs, seen),
+        verbs=_telling(verbs, seen, server),
         _predict=server.predict,
         _closing=close,
         _loader=loader,
@@ -234,10 +235,11 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     name = _process()
-    seen = _seen(settings, store, loader, server=name)
+    seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
+    server = TickServer(seen.engine)
     return create_app(
-        _publishing(verbs, seen),
-        TickServer(seen.engine),
+        _telling(verbs, seen, server),
+        server,
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
@@ -533,7 +535,14 @@ class _Seen:
         self.watch.step()
 
 
-def _seen(settings: Settings, store: SqlStore, loader: Loader, *, server: str) -> _Seen:
+def _seen(
+    settings: Settings,
+    store: SqlStore,
+    loader: Loader,
+    *,
+    server: str,
+    warming_s: float | None = None,
+) -> _Seen:
     tally, features, process = Tally(), FeatureTally(), _process()
     pseudonyms = _pseudonyms(settings)
     engine = Engine(
@@ -542,6 +551,7 @@ def _seen(settings: Settings, store: SqlStore, loader: Loader, *, server: str) -
         _now,
         _id,
         pseudonyms=pseudonyms,
+        warming_s=warming_s,
         tally=tally,
         features=features,
         told=log_predictions if settings.log_requests else lambda _: None,
@@ -558,13 +568,13 @@ def _quality_watermark(store: SqlStore) -> int:
         return watermark_within(unit)
 
 
-def _publishing(verbs: Verbs, seen: _Seen) -> Verbs:
-    """Return the verbs, of which those that read what was seen have it published first."""
-    return replace(
-        verbs,
-        endpoints=replace(verbs.endpoints, publish=seen.publish),
-        versions=replace(verbs.versions, publish=seen.publish),
-    )
+_WARMING_S = 10.0  # that a version has for the row it is warmed with
+
+
+def _telling(verbs: Verbs, seen: _Seen, server: Server | AsyncServer) -> Verbs:
+    """Return the verbs, with what this process has in memory, and has seen."""
+    own = replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish)
+    return replace(verbs, endpoints=own, versions=replace(verbs.versions, publish=seen.publish))
 
 
 def _process() -> str:

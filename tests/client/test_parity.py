@@ -261,6 +261,7 @@ STORY: list[Step] = [
     lambda p: p.endpoints.weigh("second", {"v1": 0.75, "v2": 0.25}, reason="try"),
     lambda p: p.endpoints.shares("second"),
     lambda p: p.endpoints.load("second", "v2"),
+    lambda p: [(one.version, one.ready) for one in p.endpoints.loaded("second").versions],
     lambda p: p.endpoints.weigh("second", None),
     lambda p: p.endpoints.unload("second", "v2", reason="enough"),
     lambda p: p.endpoints.configure("second", on_error=OnError.FALLBACK, timeout_s=2.0),

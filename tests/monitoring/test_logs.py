@@ -41,7 +41,7 @@ def test_a_line_is_one_object_whatever_is_said(capsys: pytest.CaptureFixture[str
     LOG.info("%s and\na new line", ODD)
     LOG.debug("not at this level")
     try:
-        print(1 / 0)
+        1 / 0  # noqa: B018
     except ZeroDivisionError:
         LOG.exception("it failed")
     first, second = lines(capsys.readouterr().err)

@@ -143,6 +143,7 @@ ROUTES = (
     Route("PUT", "/v1/endpoints/{name}/weights", "endpoints", "weigh"),
     Route("PUT", "/v1/endpoints/{name}/held/{version}", "endpoints", "load"),
     Route("DELETE", "/v1/endpoints/{name}/held/{version}", "endpoints", "unload"),
+    Route("GET", "/v1/endpoints/{name}/loaded", "endpoints", "loaded"),
     Route("PUT", "/v1/endpoints/{name}/override", "endpoints", "override"),
     Route("DELETE", "/v1/endpoints/{name}/override", "endpoints", "clear"),
     Route("GET", "/v1/experiments", "experiments", "list"),

@@ -8,6 +8,7 @@ import pytest
 from tests.dialects.documented import documents
 
 from palio.access.domain import Role
+from palio.registry.domain import VersionDraft
 
 from .conftest import COMMANDS, MODEL, Guide, Opener, said
 
@@ -207,6 +208,16 @@ def test_who_may(here: Guide) -> None:
             answer = here.http.request(method, path, headers=headers, **given)
             assert answer.status_code == status, (path, answer.text)
             assert status == 200 or answer.json()["detail"]
+
+
+def test_what_cannot_be_loaded_says_why(here: Guide) -> None:
+    here.register("v1.0.0")
+    with here.opened() as opened:
+        draft = VersionDraft(version="kept", flavor="plain")
+        opened.versions.register(MODEL, draft, {"notes.txt": here.folder / "models" / "wide.pkl"})
+    assert here.send("POST", "/registry/models/v1.0.0/load").status_code == 200
+    status, text = said(here.send("POST", "/registry/models/kept/load"))
+    assert (status, "Model version 'kept' could not be loaded: " in text) == (409, True), text
 
 
 def test_a_version_that_has_nothing_to_serve_says_so(here: Guide) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix
 
 from palio.errors import InvalidInput
-from palio.experiments.events import Event
+from palio.experiments.events import Event, Fallback
 from palio.experiments.folding.quality import QUALITY, fold_quality
 from palio.registry.quality import DAY_S, QualityCounts, QualitySums
 from palio.stats.one_look.proportions import wilson
@@ -99,6 +99,19 @@ def test_cohorts_are_by_the_day_of_the_prediction(wired: Wired) -> None:
     for wrong in (0, 3_600, DAY_S + 1, 3_661 * DAY_S):
         with pytest.raises(InvalidInput, match="whole number of days"):
             wired.versions.quality("credit:1", cohort_s=wrong)
+
+
+def test_a_champion_that_stands_in_is_judged() -> None:
+    store = MemoryStore()
+    champion = Fallback(
+        model="credit-risk", version="v0", values=[1], classes=(0, 1), latency_ms=9
+    )
+    append(store, prediction("r", values=[], error="it broke", fallback=champion), label("r", 1))
+    assert fold(store) == {
+        ("v0", 0, ""): QualityCounts(
+            rows=1, two=1, positive=1, labelled=1, correct=1, true_positives=1
+        )
+    }
 
 
 def test_numbers_are_measured_by_their_errors() -> None:

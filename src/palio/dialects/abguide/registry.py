@@ -15,7 +15,7 @@ from palio.access.audit import AuditEntry
 from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.words import LIFECYCLE, Status, metadata_of
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, InvalidInput, NotFound
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.registry.domain import CHAMPION, Version, VersionDraft
 
 __all__ = ["Registration", "Registry"]
@@ -94,6 +94,14 @@ class Registry:
         """Return the record of a version."""
         with self.known(name):
             return self.verbs.versions.get(f"{self.model}:{name}")
+
+    def check_loaded(self, version: str) -> None:
+        """Raise ``Conflict`` if this server was to load a version and could not."""
+        for one in self.verbs.endpoints.loaded(self.model).versions:
+            if one.version == version and one.error is not None:
+                raise Conflict(
+                    f"Model version '{version}' could not be loaded: {one.error}", version=version
+                )
 
     def shares(self) -> Mapping[str, float]:
         """Return the share of the traffic that each version gets now."""

@@ -63,6 +63,7 @@ def _add_registry(router: APIRouter, served: Served, settings: Settings) -> None
         with registry.known(version):
             registry.verbs.endpoints.load(registry.model, version)
         served.changed()
+        registry.check_loaded(version)
         return {"message": f"Model version '{version}' loaded", "version": version}
 
     @router.post("/registry/models/{version}/unload")

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from palio.experiments.designs.metrics import brier_of
-from palio.experiments.events import LABEL, LogEntry, Outcome, Prediction
+from palio.experiments.events import LABEL, LogEntry, Outcome, Prediction, asked_of
 from palio.experiments.folding.folding import in_force
 from palio.experiments.ports import ExperimentUnit
 from palio.experiments.privacy.marks import StoreMark
@@ -123,13 +123,12 @@ def _contribution(entries: Sequence[LogEntry]) -> Contribution:
     outcomes = [entry.event for entry in entries if isinstance(entry.event, Outcome)]
     labels = [one.value for one in in_force(outcomes) if one.name == LABEL]
     found: Contribution = {}
-    for entry in entries:
-        if isinstance(entry.event, Prediction) and entry.event.error is None:
-            counts = _judged(entry.event, labels[-1] if labels else None)
-            day = int(entry.event.at.timestamp()) // DAY_S * DAY_S
-            for segment in ("", *dict.fromkeys(entry.event.segments)):
-                key = (entry.event.model, entry.event.version, day, segment)
-                _add(found, {key: counts}, 1)
+    served = [entry.event for entry in entries if isinstance(entry.event, Prediction)]
+    for asked in (asked for one in served for asked in asked_of(one) if asked.error is None):
+        counts = _judged(asked, labels[-1] if labels else None)
+        day = int(asked.at.timestamp()) // DAY_S * DAY_S
+        for segment in ("", *dict.fromkeys(asked.segments)):
+            _add(found, {(asked.model, asked.version, day, segment): counts}, 1)
     return found
 
 
