@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import re
@@ -162,15 +163,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Opener = Callable[..., AbstractContextManager[Guide]]
 
 
-@pytest.fixture
-def opener(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
+@contextmanager
+def _served(store: str, folder: Path, files: Path, **fields: Any) -> Iterator[Guide]:
     """Serve a store from a folder with the model files in it."""
-
-    @contextmanager
-    def opened(store: str, **fields: Any) -> Iterator[Guide]:
-        folder, artifacts = tmp_path / "served", str(tmp_path / "artifacts")
-        shutil.copytree(files, folder / "models")
-        monkeypatch.chdir(folder)
+    artifacts = str(folder / "artifacts")
+    shutil.copytree(files, folder / "served" / "models")
+    with contextlib.chdir(folder / "served"):
         with palio.connect(store, artifacts=artifacts) as found:
             key = found.keys.create("ann", Role.OPERATOR).secret
         given = {"source_roots": (Path("models"),), "allow_pickle": True, "artifacts": artifacts}
@@ -178,10 +176,27 @@ def opener(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open
             servers.serving(store, **(given | fields)) as address,
             httpx.Client(base_url=address, headers={"X-API-Key": key}, timeout=30) as http,
         ):
-            yield Guide(address, store, artifacts, folder, key, http)
+            yield Guide(address, store, artifacts, folder / "served", key, http)
 
+
+@pytest.fixture
+def opener(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """Serve a store from a folder of the test's own."""
     monkeypatch.setenv("AB_TESTING_ENABLED", "true")
-    return opened
+    return lambda store, **fields: _served(store, tmp_path, files, **fields)
+
+
+@pytest.fixture(scope="module")
+def untouched(
+    files: Path, prepared_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guide]:
+    """A server that tests share in which nothing is registered, before or after."""
+    folder = tmp_path_factory.mktemp("untouched")
+    store = shutil.copy(prepared_sqlite, str(folder / "palio.db"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AB_TESTING_ENABLED", "true")
+        with _served(store, folder, files) as found:
+            yield found
 
 
 @pytest.fixture
