@@ -205,10 +205,14 @@ def version() -> str:
 
 
 def settings(
-    *, store: str | None = None, host: str | None = None, port: int | None = None
+    *,
+    store: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
 ) -> Settings:
     """Return the settings of the environment, with what was given instead."""
-    given: dict[str, Any] = {"store": store, "host": host, "port": port}
+    given: dict[str, Any] = {"store": store, "host": host, "port": port, "workers": workers}
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -217,7 +221,12 @@ def upgrade(store: str | None = None) -> str:
     return schema.upgrade(engine_for(settings(store=store).store))
 
 
-def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
+def application(
+    settings: Settings,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    server_name: str | None = None,
+) -> ASGIApp:
     """Return the ASGI application on the store that the settings name.
 
     Parameters
@@ -226,6 +235,8 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         Which store, where files lie, and the limits.
     on_ready
         Called when the models are loaded and requests can be answered.
+    server_name
+        The name that all processes at one address share; this one's own if not given.
     """
     from palio.http.app import create_app
 
@@ -234,7 +245,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    name = _process()
+    name = server_name or _process()
     seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
     server = TickServer(seen.engine)
     return create_app(
@@ -412,7 +423,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     Refused
         If the address can be reached from elsewhere and no key is configured, or is taken.
     """
-    import uvicorn
+    from palio.http.workers import run_one, run_workers
 
     with connect(settings.store, artifacts=settings.artifacts_url()) as palio:
         if settings.host not in _LOOPBACK and not palio.keys.configured():
@@ -425,9 +436,18 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _begin_logs(settings)
-        app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        if settings.workers > 1:
+            make = partial(_worker, settings, _process())
+            ready = partial(on_ready, address)
+            run_workers(make, listening, workers=settings.workers, on_ready=ready)
+        else:
+            run_one(application(settings, on_ready=lambda: on_ready(address)), listening)
+
+
+def _worker(settings: Settings, server_name: str) -> ASGIApp:
+    """Return the application of one of several processes."""
+    _begin_logs(settings)
+    return application(settings, server_name=server_name)
 
 
 def _begin_logs(settings: Settings) -> None:
