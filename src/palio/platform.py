@@ -76,6 +76,7 @@ __all__ = [
     "record_charts",
     "record_markdown",
     "record_page",
+    "restored",
     "serve",
     "settings",
     "upgrade",
@@ -167,6 +168,22 @@ def _in_process(settings: Settings) -> Palio:
         _trust=_trust(settings),
         _clock=_now,
     )
+
+
+def restored(verbs: Verbs, reference: str) -> object:
+    """Return the object that a version holds, made in this process as its settings allow.
+
+    Parameters
+    ----------
+    verbs
+        Where the version is, in process or behind a server.
+    reference
+        Which version.
+    """
+    settings = Settings()
+    attested = partial(_vouching(settings).check_load, verbs.versions.attestations)
+    loader = ArtifactLoader(FetchedArtifacts(verbs.versions.fetch), _trust(settings), attested)
+    return loader.restore(verbs.versions.get(reference))
 
 
 def card_page(card: str, plots: Mapping[str, bytes], *, title: str) -> str:
@@ -652,4 +669,5 @@ def _now() -> datetime:
 
 
 def _id(prefix: str) -> str:
-    return prefix + secrets.token_hex(12)
+    """Return an id that nobody has: milliseconds first, so that indexes grow at their end."""
+    return f"{prefix}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
