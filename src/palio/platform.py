@@ -28,6 +28,9 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.deployments.controller import CONTROLLER, Controller
+from palio.delivery.deployments.looking import Looking
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.features import FeatureTally, FeatureWatch
 from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
@@ -57,6 +60,7 @@ from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
+from palio.serving.probing import EngineRuntime
 from palio.session import Palio
 from palio.settings import Settings
 from palio.storage import schema
@@ -265,6 +269,7 @@ def application(
     name = server_name or _process()
     seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
     server = TickServer(seen.engine)
+    controller = [_controller(store, settings, seen)] if settings.control_s else []
     return create_app(
         _telling(verbs, seen, server),
         server,
@@ -273,7 +278,12 @@ def application(
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[seen.publisher, seen.watch, *_background(store, settings, verbs)],
+        background=[
+            seen.publisher,
+            seen.watch,
+            *controller,
+            *_background(store, settings, verbs),
+        ],
         metrics=_exposition(store, settings, seen, server=name),
         dialects=dialects(settings),
     )
@@ -415,6 +425,17 @@ def _evaluator(
     )
 
 
+def _controller(store: SqlStore, settings: Settings, seen: _Seen) -> Controller:
+    return Controller(
+        store=store,
+        looking=Looking(store=store, clock=_now, runtime=seen.runtime, actor=CONTROLLER),
+        clock=_now,
+        holder=_process(),
+        interval_s=settings.control_s,
+        log=logging.getLogger("palio.controller").warning,
+    )
+
+
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
     found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
     if (days := settings.retention_days) is not None:
@@ -513,6 +534,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor, vouching=vouching),
+        deployments=Deployments(store=store, clock=_now, actor=actor),
         experiments=Experiments(
             store=store,
             clock=_now,
@@ -560,9 +582,10 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """An engine, and who publishes what it is asked and answers."""
+    """An engine, who asks its versions, and who publishes what it is asked and answers."""
 
     engine: Engine
+    runtime: EngineRuntime
     publisher: Publisher
     watch: FeatureWatch
 
@@ -595,7 +618,8 @@ def _seen(
     )
     use = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
     publisher = Publisher(store, tally, _now, use)
-    return _Seen(engine, publisher, FeatureWatch(store, features, _now, process))
+    watch = FeatureWatch(store, features, _now, process)
+    return _Seen(engine, EngineRuntime(engine, process=process), publisher, watch)
 
 
 def _quality_watermark(store: SqlStore) -> int:
@@ -610,8 +634,12 @@ _WARMING_S = 10.0  # that a version has for the row it is warmed with
 
 def _telling(verbs: Verbs, seen: _Seen, server: Server | AsyncServer) -> Verbs:
     """Return the verbs, with what this process has in memory, and has seen."""
-    own = replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish)
-    return replace(verbs, endpoints=own, versions=replace(verbs.versions, publish=seen.publish))
+    return replace(
+        verbs,
+        endpoints=replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish),
+        deployments=replace(verbs.deployments, publish=seen.publish, runtime=seen.runtime),
+        versions=replace(verbs.versions, publish=seen.publish),
+    )
 
 
 def _process() -> str:
