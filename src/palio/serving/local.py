@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.loaded import InMemory
@@ -112,9 +111,7 @@ class TickServer:
         self._filled.set()
         await answering
         await self._lanes.stop()
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        await following  # not cancelled: its thread may be reading the store, which is closed next
         await asyncio.to_thread(self._pool.shutdown)
 
     def catch_up(self) -> None:
@@ -195,7 +192,7 @@ class TickServer:
     async def _follow(self) -> None:
         """Keep the snapshot up to date; a store that does not answer leaves the last one."""
         looks = 0
-        while True:
+        while not self._ending:
             await asyncio.sleep(_LOOK_S)
             looks += 1
             ask = looks % round(_ASK_S / _LOOK_S) == 0
