@@ -29,8 +29,11 @@ def declared(design: ExperimentDraft) -> Iterator[tuple[str, str]]:
         yield "stop-loss", _loss(design.stop_loss)
     if criteria := _criteria(design.criteria):
         yield "criteria", criteria
+    if not design.serves:
+        yield "serves", "no: units are assigned, and answered elsewhere"
     if design.automatic:
-        yield "automatic", "the evaluator ships, rolls back and ends it"
+        ships = "ships, " if design.ships else ""
+        yield "automatic", f"the evaluator {ships}rolls back and ends it"
 
 
 def _known_before(design: ExperimentDraft) -> Iterator[tuple[str, str]]:
