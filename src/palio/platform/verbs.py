@@ -19,6 +19,7 @@ from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
 from palio.platform.process import new_id, now
 from palio.platform.store import pseudonyms_of
+from palio.platform.trust import trust_of
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.service import Models
@@ -47,7 +48,7 @@ def verbs_of(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ide
         ),
         lifecycles=Lifecycles(store=store, clock=now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=now, actor=actor),
-        endpoints=Endpoints(store=store, clock=now, actor=actor),
+        endpoints=Endpoints(store=store, clock=now, actor=actor, vouching=vouching),
         deployments=Deployments(store=store, clock=now, actor=actor),
         experiments=Experiments(
             store=store,
@@ -72,7 +73,8 @@ def verbs_of(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ide
 
 
 def _sources(settings: Settings) -> FileSources:
-    return FileSources(settings.source_roots, Limits(size_bytes=settings.upload_limit_bytes))
+    limits = Limits(size_bytes=settings.upload_limit_bytes)
+    return FileSources(settings.source_roots, limits, trust_of(settings))
 
 
 def _quality_watermark(store: SqlStore) -> int:
