@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.worlds import World, home, serve, world_files
 
+import palio
 from palio import platform
 from palio.cli.app import run
 from palio.settings import Settings
@@ -61,7 +62,7 @@ def test_metrics_that_are_named_are_told_and_all_are(home: str) -> None:
 
 
 def test_kinds_of_alerts_are_those_that_are_raised() -> None:
-    source = Path(platform.__file__).parent / "experiments"
+    source = Path(palio.__file__).parent / "experiments"
     raised = {
         kind
         for path in source.glob("*.py")

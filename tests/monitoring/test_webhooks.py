@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from palio import platform
 from palio.access.alerts import Alert, Severity
 from palio.errors import InvalidInput
 from palio.monitoring.webhooks import Secret, body_of, post, receivers
+from palio.platform import process
 
 from .receivers import SECRET, receiver
 
@@ -30,7 +30,7 @@ def test_a_signature_is_that_of_the_standards_own_library() -> None:
 
 def test_a_message_has_a_type_a_time_and_data() -> None:
     body = body_of(ALERT)
-    now = platform._now()
+    now = process.now()
     message = Webhook(SECRET).verify(body, dict(Secret.parse(SECRET).headers("i", now, body)))
     assert message["type"] == "experiment.decided"
     assert message["timestamp"] == "2026-01-01T00:00:00Z"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import DateTime
 from sqlalchemy.dialects import sqlite
 
-from palio.storage.tables import Utc
+from palio.storage.tables.types import Utc
 
 DIALECT = sqlite.dialect()
 

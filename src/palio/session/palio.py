@@ -1,150 +1,48 @@
-"""The Python face: the object that `palio.connect` returns, in process and over HTTP alike."""
+"""The object that `palio.connect` returns: the nouns, and verbs that need this process."""
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from palio.access.alerts import Alerts
-from palio.access.service import Audit, Keys
-from palio.delivery.deployments.service import Deployments
 from palio.delivery.domain import Answer, PredictRequest
-from palio.delivery.service import Endpoints
-from palio.edge.verbs import Verbs
-from palio.errors import InvalidInput
 from palio.experiments.designs.audience import Attributes
-from palio.experiments.outcomes import Outcomes
-from palio.experiments.privacy.units import Units
-from palio.experiments.service import Experiments
 from palio.ports import Clock
-from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Attestation, Version, VersionDraft
 from palio.registry.ensembles.spec import ENSEMBLE, Combine, Ensemble, OnMemberError
-from palio.registry.lifecycles import Lifecycles
-from palio.registry.paths import Paths
-from palio.registry.ports import Loader, Predictor, TrustedKey
-from palio.registry.service import Models
-from palio.registry.signature import Predictions, Signature
-from palio.registry.signing.attestation import Verdict, verdicts
-from palio.registry.versions import Versions
+from palio.registry.ports import Loader, TrustedKey
+from palio.registry.signature import Signature
+from palio.registry.signing.attestation import Verdict
+from palio.session.loaded import Loaded
+from palio.session.nouns import Nouns
+from palio.session.registering import register
+from palio.session.signing import sign, verify
+from palio.session.training import Draft, fitted
 
 if TYPE_CHECKING:
     from palio.artifacts.policy import Trust
-    from palio.training.train import Trained
 
-__all__ = ["Draft", "Loaded", "Palio", "version_of"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A model that was trained and is not yet a version."""
-
-    model: str
-    version: str
-    description: str
-    trained: Trained
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A version in this process. May be asked from several threads."""
-
-    version: Version
-    _predictor: Predictor
-
-    def predict(self, rows: Sequence[object]) -> Predictions:
-        """Answer rows, objects by feature name or arrays in feature order; nothing is recorded.
-
-        Raises
-        ------
-        InvalidRows
-            Naming row and field, if a row does not fit the version's signature.
-        """
-        signature = cast("Signature", self.version.signature)  # what is loaded has one
-        return self._predictor.predict(signature.table(rows))
+__all__ = ["Palio"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Palio:
+class Palio(Nouns):
     """Everything Palio does, in process or over HTTP: the nouns with their verbs, and predict.
 
     Close it when done, or use it in a ``with`` statement.
     """
 
-    verbs: Verbs
     _predict: Callable[[PredictRequest], Answer]
     _closing: Callable[[], None]
     _loader: Loader
     _keys: Mapping[str, TrustedKey]
     _trust: Trust
     _clock: Clock
-
-    @property
-    def models(self) -> Models:
-        """Models and their aliases."""
-        return self.verbs.models
-
-    @property
-    def versions(self) -> Versions:
-        """Versions, from their registration to the last of their files."""
-        return self.verbs.versions
-
-    @property
-    def lifecycles(self) -> Lifecycles:
-        """The stages that versions pass through, as data."""
-        return self.verbs.lifecycles
-
-    @property
-    def artifacts(self) -> Artifacts:
-        """The files of versions: compared, and tidied."""
-        return self.verbs.artifacts
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """Stable addresses that clients call."""
-        return self.verbs.endpoints
-
-    @property
-    def deployments(self) -> Deployments:
-        """Versions placed behind endpoints, watched, and taken back where they fail."""
-        return self.verbs.deployments
-
-    @property
-    def experiments(self) -> Experiments:
-        """Experiments, from the draft to the decision."""
-        return self.verbs.experiments
-
-    @property
-    def outcomes(self) -> Outcomes:
-        """What became known later."""
-        return self.verbs.outcomes
-
-    @property
-    def units(self) -> Units:
-        """What is kept of units, and its end."""
-        return self.verbs.units
-
-    @property
-    def alerts(self) -> Alerts:
-        """What people were told."""
-        return self.verbs.alerts
-
-    @property
-    def keys(self) -> Keys:
-        """API keys."""
-        return self.verbs.keys
-
-    @property
-    def audit(self) -> Audit:
-        """The audit log."""
-        return self.verbs.audit
 
     def register(
         self,
@@ -216,52 +114,38 @@ class Palio:
         Version
             As registered.
         """
-        from palio.artifacts.archives import unpacked
-        from palio.artifacts.framework import framework_of
-        from palio.artifacts.loader import flavor_of, infer_signature, package
-
-        trust = self._trust
-        with ExitStack() as held:
-            if unpack:
-                estimator = held.enter_context(unpacked(Path(estimator)))
-            chosen = flavor_of(estimator, flavor, trust)
-            if signature is None:
-                signature = infer_signature(
-                    estimator,
-                    chosen,
-                    *_sampled(sample, target),
-                    preprocessor=preprocessor,
-                    trust=trust,
-                )
-            draft = VersionDraft(
-                version=version or version_of(self._clock()),
-                flavor=chosen.name,
-                signature=signature,
-                type=type,
-                framework=framework_of(estimator) if framework is None else framework,
-                architecture=architecture,
-                dataset_version=dataset_version,
-                metrics=metrics or {},
-                backtest=backtest or {},
-                training=training or {},
-                policy=policy,
-                parent=parent,
-                source=source or {},
-                tags=tags or {},
-                description=description,
-                external_ref=external_ref,
-                card=card,
-            )
-            saved = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="palio-package-")))
-            own = package(
-                estimator,
-                saved,
-                signature,
-                flavor=chosen,
-                preprocessor=preprocessor,
-                trust=trust,
-            )
-            return self.versions.register(model, draft, own | _written(files or {}, own, held))
+        described = partial(
+            VersionDraft,
+            version=version or _version_of(self._clock()),
+            type=type,
+            architecture=architecture,
+            dataset_version=dataset_version,
+            metrics=metrics or {},
+            backtest=backtest or {},
+            training=training or {},
+            policy=policy,
+            parent=parent,
+            source=source or {},
+            tags=tags or {},
+            description=description,
+            external_ref=external_ref,
+            card=card,
+        )
+        return register(
+            self.versions,
+            model,
+            estimator,
+            described=described,
+            signature=signature,
+            sample=sample,
+            target=target,
+            flavor=flavor,
+            preprocessor=preprocessor,
+            framework=framework,
+            files=files or {},
+            unpack=unpack,
+            trust=self._trust,
+        )
 
     def combine(
         self,
@@ -309,7 +193,7 @@ class Palio:
             min_members=min_members,
         )
         draft = VersionDraft(
-            version=version or version_of(self._clock()),
+            version=version or _version_of(self._clock()),
             flavor=ENSEMBLE,
             metrics=metrics or {},
             tags=tags or {},
@@ -355,14 +239,8 @@ class Palio:
         Draft
             The fitted model with all that was measured; ``submit`` registers it.
         """
-        from palio.training.table import read_table
-        from palio.training.train import train
-
-        if ":" in estimator:
-            sys.path.insert(0, str(Path.cwd()))  # the user's own module, named by the user
-        on_step(f"reading {data}")
-        trained = train(
-            read_table(data),
+        trained = fitted(
+            data,
             target=target,
             estimator=estimator,
             seed=seed,
@@ -370,7 +248,7 @@ class Palio:
             drop=drop,
             on_step=on_step,
         )
-        name = version or version_of(self._clock())
+        name = version or _version_of(self._clock())
         return Draft(model=model, version=name, description=description, trained=trained)
 
     def submit(self, draft: Draft) -> Version:
@@ -476,11 +354,7 @@ class Palio:
         password
             Of the key, if it has one.
         """
-        from palio.artifacts.signing import sign
-
-        version = self.versions.get(reference)
-        bundle = sign(version, private, password=password)
-        return self.versions.attest(version.reference, bundle)
+        return sign(self.versions, reference, private, password=password)
 
     def verify(self, reference: str, keys: Mapping[str, bytes] | None = None) -> Sequence[Verdict]:
         """Check the signatures over a version in this process; no word of a server is taken.
@@ -498,17 +372,7 @@ class Palio:
         sequence of Verdict
             One for each signature, oldest first.
         """
-        from palio.artifacts.signing import trusted_keys
-
-        trusted = self._keys if keys is None else trusted_keys(keys.items())
-        if not trusted:
-            raise InvalidInput(
-                "there is no public key to verify with; give one with --key, or name those you "
-                "trust in PALIO_SIGNING_KEYS",
-                field="keys",
-            )
-        version = self.versions.get(reference)
-        return verdicts(trusted, version, self.versions.attestations(version.reference))
+        return verify(self.versions, reference, keys=keys, own=self._keys)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -526,43 +390,6 @@ class Palio:
         self.close()
 
 
-def version_of(now: datetime) -> str:
+def _version_of(now: datetime) -> str:
     """Return the name of a version made at a moment, as in ``20261121T093015Z``."""
     return now.strftime("%Y%m%dT%H%M%SZ")
-
-
-def _sampled(sample: Any, target: Any) -> tuple[Any, Any]:
-    """Return rows and labels, read from a table where a sample is the path of one."""
-    if not isinstance(sample, Path):
-        return sample, target
-    from palio.training.table import read_table
-
-    frame = read_table(sample)
-    if not isinstance(target, str):
-        return frame, target
-    if target not in frame.columns:
-        raise InvalidInput(
-            f"target: {sample} has no column {target!r}; it has {', '.join(frame.columns)}",
-            field="target",
-            value=target,
-        )
-    return frame.drop(target), frame[target]
-
-
-def _written(
-    files: Mapping[str, bytes], own: Mapping[str, Path], held: ExitStack
-) -> dict[str, Path]:
-    if taken := sorted(own.keys() & files.keys()):
-        raise InvalidInput(
-            f"files: {', '.join(taken)} is the model's own; give it another name",
-            field="files",
-            value=taken,
-        )
-    folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="palio-package-")))
-    paths, written = Paths("files"), {}
-    for name, content in files.items():
-        target = folder / paths.add(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        written[name] = target
-    return written
