@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import palio
 from palio.access.alerts import Alerts
@@ -28,6 +28,7 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.deployments.control import Action
 from palio.delivery.deployments.controller import CONTROLLER, Controller
 from palio.delivery.deployments.looking import Looking
 from palio.delivery.deployments.service import Deployments
@@ -41,6 +42,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.folding.quality import fold_quality, watermark_within
+from palio.experiments.lease import Lease
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
@@ -71,11 +73,15 @@ if TYPE_CHECKING:
 
     from palio.http.background import Background
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 __all__ = [
     "Palio",
     "application",
     "card_page",
     "connect",
+    "control",
     "evaluate",
     "record_charts",
     "record_markdown",
@@ -383,29 +389,89 @@ def evaluate(
     InvalidInput
         If the store is a server: that one looks by itself.
     """
-    if settings.store.startswith(("http://", "https://")):
-        raise InvalidInput(
-            f"{settings.store} is a server, which looks at its experiments by itself; name its "
-            "store instead: palio --store … evaluate",
-            field="store",
-            value=settings.store,
-        )
+    _check_local(settings, "experiments", "evaluate")
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
-    deliverer = _deliverer(store, settings)
+    _attend(evaluator, store, settings, once=once, on_look=on_look)
+
+
+def control(
+    settings: Settings,
+    *,
+    once: bool = False,
+    on_look: Callable[[Sequence[tuple[str, Action]], str | None], None] = lambda _, __: None,
+) -> None:
+    """Look at all deployments that have not ended, and do what is due.
+
+    Parameters
+    ----------
+    settings
+        Which store, and how often; every 5 seconds where servers do not look.
+    once
+        Whether to look once; otherwise until interrupted.
+    on_look
+        Called with what was done, and with the name of the process that does it where another
+        one does.
+
+    Raises
+    ------
+    InvalidInput
+        If the store is a server: that one looks by itself.
+    """
+    _check_local(settings, "deployments", "deployments control")
+    store, vouching = _store(settings), _vouching(settings)
+    verbs = _verbs(store, settings, vouching, Identity(CONTROLLER, Role.OPERATOR))
+    loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    seen = _seen(settings, store, loader, server=_process(), warming_s=_WARMING_S)
+    _attend(_controller(store, settings, seen), store, settings, once=once, on_look=on_look)
+
+
+def _check_local(settings: Settings, what: str, command: str) -> None:
+    """Refuse to do what the server at an address does by itself."""
+    if settings.store.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{settings.store} is a server, which looks at its {what} by itself; name its "
+            f"store instead: palio --store … {command}",
+            field="store",
+            value=settings.store,
+        )
+
+
+class _Attending(Protocol[T_co]):
+    """Who looks, where it holds the lease."""
+
+    @property
+    def holder(self) -> str: ...
+    @property
+    def rest_s(self) -> float: ...
+    def step(self) -> Sequence[T_co]: ...
+    def leader(self) -> Lease | None: ...
+    def release(self) -> None: ...
+
+
+def _attend(
+    own: _Attending[T],
+    store: SqlStore,
+    settings: Settings,
+    *,
+    once: bool,
+    on_look: Callable[[Sequence[T], str | None], None],
+) -> None:
+    """Look once or until interrupted, send what people are told, and give the lease back."""
     try:
+        deliverer = _deliverer(store, settings)
         while True:
-            acts, leader = evaluator.step(), evaluator.leader()
+            done, leader = own.step(), own.leader()
             if deliverer is not None:
                 deliverer.step()
-            other = leader is not None and leader.holder != evaluator.holder
-            on_look(acts, leader.holder if leader is not None and other else None)
+            other = leader is not None and leader.holder != own.holder
+            on_look(done, leader.holder if leader is not None and other else None)
             if once:
                 return
-            time.sleep(evaluator.rest_s)
+            time.sleep(own.rest_s)
     finally:
-        evaluator.release()
+        own.release()
         store.close()
 
 
@@ -431,7 +497,7 @@ def _controller(store: SqlStore, settings: Settings, seen: _Seen) -> Controller:
         looking=Looking(store=store, clock=_now, runtime=seen.runtime, actor=CONTROLLER),
         clock=_now,
         holder=_process(),
-        interval_s=settings.control_s,
+        interval_s=settings.control_s or _CONTROL_S,
         log=logging.getLogger("palio.controller").warning,
     )
 
@@ -443,7 +509,7 @@ def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object
     return found
 
 
-_EVALUATE_S = 30.0
+_EVALUATE_S, _CONTROL_S = 30.0, 5.0
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: None) -> None:
