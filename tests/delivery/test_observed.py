@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from palio.delivery.deployments.domain import State
+from palio.delivery.deployments.wanted import DeploymentDraft
 from palio.delivery.observed import Observed, observe
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
 from palio.stats.quality.histogram import LogHistogram
@@ -82,3 +84,17 @@ def test_shares_are_those_of_every_endpoint(serving: Wired) -> None:
     serving.endpoints.create("second", "credit")
     serving.endpoints.weigh("second", {"1": 0.75, "2": 0.25})
     assert seen(serving).shares == {"credit": {"1": 1.0}, "second": {"1": 0.75, "2": 0.25}}
+
+
+def test_deployments_are_told_of_for_a_day_after_their_end(serving: Wired) -> None:
+    draft = DeploymentDraft(name="d", model="credit", version="2", traffic_share=0.25)
+    serving.deployments.deploy(draft)
+    assert [(one.deployment.name, one.share) for one in seen(serving).placed] == [("d", 0.25)]
+    serving.clock.advance(2 * 86_400)
+    assert [one.share for one in seen(serving, "t").placed] == [0.25]
+    serving.deployments.rollback("d")
+    serving.clock.advance(86_399)
+    [one] = seen(serving).placed
+    assert (one.deployment.state, one.share) == (State.ROLLED_BACK, 0.0)
+    serving.clock.advance(1)
+    assert seen(serving).placed == ()

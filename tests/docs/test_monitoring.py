@@ -12,6 +12,7 @@ from tests.e2e.worlds import World, home, serve, world_files
 import palio
 from palio import platform
 from palio.cli.app import run
+from palio.delivery.deployments import alerting
 from palio.settings import Settings
 
 __all__ = ["home", "world_files"]
@@ -69,3 +70,6 @@ def test_kinds_of_alerts_are_those_that_are_raised() -> None:
         for kind in re.findall(r'"(experiment\.(?:\w+ed|\w+_back))"', path.read_text())
     }
     assert raised == set(re.findall(r"`(experiment\.\w+)`", PAGE))
+    of_deployments = Path(alerting.__file__).read_text()
+    raised = {f"deployment.{what}" for what in re.findall(r'\("(\w+)", Severity', of_deployments)}
+    assert raised == set(re.findall(r"`(deployment\.\w+)`", PAGE))

@@ -152,6 +152,10 @@ def live(world: World) -> None:
         world.post("/v1/outcomes", body).raise_for_status()
     with world.opened() as opened:
         opened.experiments.analyze("exp")
+        opened.endpoints.create("other", "credit")
+        opened.deployments.deploy(
+            palio.DeploymentDraft(name="d", model="credit", version="v2", endpoint="other")
+        )
         opened.versions.quality("credit:v1")
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from palio.delivery.observed import Observed, Served, Watched
+from palio.delivery.deployments.domain import State, Verdict
+from palio.delivery.observed import Observed, Placed, Served, Watched
 from palio.delivery.traffic import ProcessUse, TrafficSums
 from palio.experiments.judging.analysis import DecisionKind
 from palio.monitoring.families import buckets_of, families
@@ -101,6 +102,25 @@ def test_experiments_say_what_the_last_look_decided() -> None:
     assert found["palio_experiment_units", *key, "challenger"] == 2**40
     assert found["palio_experiment_look_timestamp_seconds", *key] == look.at.timestamp()
     assert not any("new" in one for one in found)
+
+
+def test_deployments_say_how_they_stand() -> None:
+    """One that has ended has a state and no verdict: what was shown of it is over."""
+    harmed = replace(RECORDS["deployments"][1], state=State.CANARY, verdict=Verdict.HARMED)
+    ended = replace(harmed, name="ended", state=State.ROLLED_BACK)
+    placed = (Placed(deployment=harmed, share=0.25), Placed(deployment=ended, share=0.0))
+    found = samples(families(observed(placed=placed)))
+    labels = (harmed.endpoint, harmed.model, harmed.version, harmed.environment)
+    for name, state in ((harmed.name, State.CANARY), ("ended", State.ROLLED_BACK)):
+        told = {of: found["palio_deployment_state", name, *labels, of] for of in State}
+        assert {of for of, value in told.items() if value} == {state}
+        since = found["palio_deployment_since_timestamp_seconds", name, *labels]
+        assert since == harmed.since.timestamp()
+    shown = {of: found["palio_deployment_verdict", harmed.name, *labels, of] for of in Verdict}
+    assert {of for of, value in shown.items() if value} == {Verdict.HARMED}
+    assert ("palio_deployment_verdict", "ended", *labels, Verdict.HARMED) not in found
+    assert found["palio_deployment_share", harmed.name, *labels] == 0.25
+    assert found["palio_deployment_share", "ended", *labels] == 0.0
 
 
 def test_every_name_is_given_once() -> None:

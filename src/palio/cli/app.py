@@ -20,6 +20,7 @@ from palio.cli import (
     cards,
     combining,
     comparing,
+    controlling,
     deletion,
     deployments,
     designs,
@@ -32,6 +33,7 @@ from palio.cli import (
     off_policy,
     outcomes,
     planning,
+    quality,
     records,
     registering,
     scoring,
@@ -106,7 +108,7 @@ def build(
     app.add_typer(lifecycles.app, name="lifecycles")
     app.add_typer(artifacts.app, name="artifacts")
     app.add_typer(endpoints.app, name="endpoints")
-    app.add_typer(deployments.app, name="deployments")
+    app.add_typer(_deployments(), name="deployments")
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(units.app, name="units")
@@ -141,12 +143,24 @@ def _experiments() -> typer.Typer:
     return app
 
 
+def _deployments() -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True, help="Versions behind endpoints, watched by themselves."
+    )
+    for part in (deployments, controlling):
+        app.add_typer(part.app)
+    return app
+
+
 def _models() -> typer.Typer:
     """Return one group of commands, written in files of their own."""
     app = typer.Typer(
         no_args_is_help=True, help="Models, their versions, stages, aliases and signatures."
     )
-    for part in (models, registering, combining, searching, cards, signing, downloading, deletion):
+    for part in (
+        *(models, registering, combining, searching, cards),
+        *(quality, signing, downloading, deletion),
+    ):
         app.add_typer(part.app)
     return app
 

@@ -25,7 +25,7 @@ from palio.errors import InvalidInput
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Versions behind endpoints, watched by themselves.")
+app = typer.Typer()
 
 Name = Annotated[str, typer.Argument(help="Name of the deployment.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import TypeVar
 
 from palio.access.alerts import DeliveryState
+from palio.delivery.deployments.domain import OPEN, Deployment
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
 from palio.delivery.traffic import (
@@ -26,11 +27,12 @@ from palio.experiments.judging.analysis import Look
 from palio.registry.drift import FeatureCounts, VersionDrift, drift_of
 from palio.registry.quality import DAY_S, QualityCounts, QualityFigures, figures_of
 
-__all__ = ["Judged", "Observed", "Recent", "Served", "Watched", "observe"]
+__all__ = ["Judged", "Observed", "Placed", "Recent", "Served", "Watched", "observe"]
 
 T = TypeVar("T", TrafficCounts, TrafficTotals)
 RECENT_S = 60.0
 """Seconds that recent figures are of."""
+_ENDED = timedelta(days=1)  # that a deployment is told of after its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,23 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A deployment that has not ended, or has within the last day.
+
+    ``share`` is what its endpoint gives its version now, of what reaches the weights at all.
+    """
+
+    deployment: Deployment
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What is seen at a moment.
 
     ``served`` and ``processes`` are those of one server: the processes behind one address.
-    ``recent``, ``watched`` and ``shares`` are the same whichever server of a store is asked;
-    the last are shares of requests by version, for each endpoint.
+    All else is the same whichever server of a store is asked; ``shares`` are those of requests by
+    version, for each endpoint.
     """
 
     at: datetime
@@ -87,6 +100,7 @@ class Observed:
     watched: tuple[Watched, ...]
     qualities: tuple[Judged, ...] = ()
     drifts: tuple[VersionDrift, ...] = ()
+    placed: tuple[Placed, ...] = ()
     alerts_waiting: int = 0
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -112,6 +126,7 @@ def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
         watched=tuple(_watched(unit)),
         qualities=tuple(_judged(unit, now)),
         drifts=tuple(_drifts(unit, now)),
+        placed=tuple(_placed(unit, now)),
         alerts_waiting=len(unit.alert_deliveries.find(state=DeliveryState.WAITING)),
         shares={name: one.shares for name, one in routing_table(unit).routes.items()},
     )
@@ -150,6 +165,15 @@ def _drifts(unit: DeliveryUnit, now: datetime) -> Iterable[VersionDrift]:
             seen[one.model, one.version].append(one)
     for key, counts in sorted(seen.items()):
         yield drift_of(":".join(key), unit.feature_references.get(*key), counts)
+
+
+def _placed(unit: DeliveryUnit, now: datetime) -> Iterable[Placed]:
+    for one in sorted(unit.deployments.find(), key=lambda one: one.name):
+        is_open = one.state in OPEN
+        if is_open or now - one.since < _ENDED:
+            endpoint = unit.endpoints.get(one.endpoint) if is_open else None
+            weights = (endpoint.weights if endpoint is not None else None) or {}
+            yield Placed(deployment=one, share=weights.get(one.version, 0.0))
 
 
 def _by_version(counts: Iterable[T]) -> Mapping[tuple[str, str, str], list[T]]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from palio.access.audit import AuditEntry
+from palio.delivery.deployments.control import Action
 from palio.delivery.domain import Answer
 from palio.edge.verbs import Verbs
 from palio.experiments.designs.audience import Attributes
@@ -155,6 +156,16 @@ class Wiring(Protocol):
         on_look: Callable[[Sequence[Act], str | None], None],
     ) -> None:
         """Look at all experiments, once or until interrupted; tell what was seen, or who does."""
+        ...
+
+    def control(
+        self,
+        settings: Any,
+        *,
+        once: bool,
+        on_look: Callable[[Sequence[tuple[str, Action]], str | None], None],
+    ) -> None:
+        """Look at all deployments, once or until interrupted; tell what was done, or who does."""
         ...
 
     def upgrade(self, store: str | None = None) -> str:

@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from palio.delivery.observed import Judged, Observed, Served, Watched
+from palio.delivery.deployments.domain import OPEN, State, Verdict
+from palio.delivery.observed import Judged, Observed, Placed, Served, Watched
 from palio.delivery.traffic import TrafficSums
 from palio.experiments.judging.analysis import DecisionKind
 from palio.registry.drift import VersionDrift
@@ -22,6 +23,7 @@ from palio.registry.quality import Rate
 __all__ = ["buckets_of", "families"]
 
 _SERVED = ("endpoint", "model", "version")
+_DEPLOYED = ("deployment", *_SERVED, "environment")
 _EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ENOUGH = 200  # rows, so that chance alone keeps the index well below what alarms
 _ERROR = "error"  # the class of requests that a version failed to answer
@@ -33,6 +35,7 @@ def families(seen: Observed) -> Iterator[Metric]:
     yield _latencies(seen.served)
     yield from _processes(seen)
     yield from _experiments(seen.watched)
+    yield from _deployments(seen.placed)
     yield from _qualities(seen.qualities)
     yield _drifts(seen.drifts)
     waiting = seen.alerts_waiting
@@ -154,6 +157,39 @@ def _experiments(watched: Sequence[Watched]) -> Iterable[Metric]:
             for kind in DecisionKind:
                 decision.add_metric((*key, kind), float(last.decision is kind))
     return decision, looked, *figures.values()
+
+
+def _deployments(placed: Sequence[Placed]) -> Iterable[Metric]:
+    state = GaugeMetricFamily(
+        "palio_deployment_state",
+        "1 for the state of a deployment, 0 for the others; told for a day after its end.",
+        labels=(*_DEPLOYED, "state"),
+    )
+    verdict = GaugeMetricFamily(
+        "palio_deployment_verdict",
+        "1 for what the last look at an open deployment has shown, 0 for the others.",
+        labels=(*_DEPLOYED, "verdict"),
+    )
+    share = GaugeMetricFamily(
+        "palio_deployment_share",
+        "Share of its endpoint's traffic that a deployment is given.",
+        labels=_DEPLOYED,
+    )
+    since = GaugeMetricFamily(
+        "palio_deployment_since_timestamp_seconds",
+        "Since when a deployment is in its state.",
+        labels=_DEPLOYED,
+    )
+    for one in placed:
+        of = one.deployment
+        labels = (of.name, of.endpoint, of.model, of.version, of.environment)
+        share.add_metric(labels, one.share)
+        since.add_metric(labels, of.since.timestamp())
+        for kind in State:
+            state.add_metric((*labels, kind), float(of.state is kind))
+        for shown in Verdict if of.state in OPEN else ():
+            verdict.add_metric((*labels, shown), float(of.verdict is shown))
+    return state, verdict, share, since
 
 
 def _drifts(drifts: Iterable[VersionDrift]) -> Metric:

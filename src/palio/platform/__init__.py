@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palio.platform.app import application
 from palio.platform.connecting import connect
+from palio.platform.controlling import control
 from palio.platform.dialects import groups
 from palio.platform.environment import settings, version
 from palio.platform.evaluating import evaluate
@@ -18,6 +19,7 @@ __all__ = [
     "application",
     "card_page",
     "connect",
+    "control",
     "evaluate",
     "groups",
     "record_charts",

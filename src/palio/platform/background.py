@@ -43,6 +43,9 @@ def controller_of(store: SqlStore, settings: Settings, seen: Seen) -> Controller
         looking=Looking(store=store, clock=now, runtime=seen.runtime, actor=CONTROLLER),
         clock=now,
         holder=process_name(),
-        interval_s=settings.control_s,
+        interval_s=settings.control_s or _CONTROL_S,
         log=logging.getLogger("palio.controller").warning,
     )
+
+
+_CONTROL_S = 5.0

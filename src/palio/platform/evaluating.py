@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from palio.access.domain import Identity, Role
 from palio.edge.verbs import Verbs
-from palio.errors import InvalidInput
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.folding.quality import fold_quality
 from palio.experiments.privacy.retaining import forget_daily
-from palio.platform.monitoring import deliverer_of
+from palio.platform.attending import attend, check_local
 from palio.platform.process import now, process_name
 from palio.platform.store import store_of
 from palio.platform.trust import vouching_of
@@ -49,30 +47,11 @@ def evaluate(
     InvalidInput
         If the store is a server: that one looks by itself.
     """
-    if settings.store.startswith(("http://", "https://")):
-        raise InvalidInput(
-            f"{settings.store} is a server, which looks at its experiments by itself; name its "
-            "store instead: palio --store … evaluate",
-            field="store",
-            value=settings.store,
-        )
+    check_local(settings, "experiments", "evaluate")
     store, vouching = store_of(settings), vouching_of(settings)
     verbs = verbs_of(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = evaluator_of(store, settings, verbs, dry_run=dry_run)
-    deliverer = deliverer_of(store, settings)
-    try:
-        while True:
-            acts, leader = evaluator.step(), evaluator.leader()
-            if deliverer is not None:
-                deliverer.step()
-            other = leader is not None and leader.holder != evaluator.holder
-            on_look(acts, leader.holder if leader is not None and other else None)
-            if once:
-                return
-            time.sleep(evaluator.rest_s)
-    finally:
-        evaluator.release()
-        store.close()
+    attend(evaluator, store, settings, once=once, on_look=on_look)
 
 
 def evaluator_of(

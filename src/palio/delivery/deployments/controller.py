@@ -15,6 +15,7 @@ from palio.delivery.deployments.domain import OPEN
 from palio.delivery.deployments.looking import Looking
 from palio.delivery.ports import DeliveryUnit
 from palio.experiments.attending import Leasing, guarded
+from palio.experiments.lease import Lease
 from palio.ports import Clock, Store
 
 __all__ = ["CONTROLLER", "Controller"]
@@ -68,6 +69,10 @@ class Controller:
         with self.store.read() as unit:
             names = [one.name for one in unit.deployments.find() if one.state in OPEN]
         return [(name, done) for name in names if (done := self._looked(name)) is not None]
+
+    def leader(self) -> Lease | None:
+        """Return the lease that is in force, if any."""
+        return self._leasing.leader()
 
     def release(self) -> None:
         """Give the lease back, so that another process need not wait for its end."""
