@@ -71,6 +71,21 @@ def test_a_regression_answers_the_same_bit_for_bit(
     assert found.values == expected(model).ravel().tolist()
 
 
+def test_an_array_is_what_a_row_of_the_table_holds(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Unflatten(1, (1, 64)), nn.Conv1d(1, 2, 8, 4), nn.Flatten())
+    model.append(nn.LazyLinear(3)).append(nn.Softmax(1))(torch.zeros(1, 64))
+    sound = Signature(
+        (Feature("sound", FeatureType.NUMBER, size=64),), Task.CLASSIFICATION, ("a", "b", "c")
+    )
+    FLAVOR.save(model, tmp_path, sound)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    rows = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
+    table = sound.table([{"sound": row} for row in rows.tolist()])
+    with torch.inference_mode():  # witness: the module itself
+        scores = model.eval()(torch.from_numpy(rows)).double().numpy()
+    assert FLAVOR.load(files, sound).predict(table).probabilities == scores.tolist()
+
+
 def test_an_exported_program_is_kept(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 1)).eval()
     assert answered(program(model), tmp_path).values == expected(model).ravel().tolist()
