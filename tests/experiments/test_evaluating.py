@@ -122,6 +122,17 @@ def test_a_winner_is_shipped_once(serving: Wired) -> None:
     assert audited(serving) == before
 
 
+def test_a_winner_ends_it_and_ships_nothing_where_the_design_says_so(serving: Wired) -> None:
+    serving.run(automatic(ships=False))
+    win(serving)
+    assert evaluator(serving).step() == [("exp", DecisionKind.SHIP, True)]
+    ended = serving.experiments.get("exp")
+    assert (ended.state, ended.winner) == (State.COMPLETED, None)
+    assert serving.experiments.record("exp").report.decision.variant == "challenger"
+    assert serving.models.aliases("credit") == {"champion": "1"}
+    assert audited(serving)[-1] == (EVALUATOR, "experiment.complete")
+
+
 def test_harm_is_rolled_back(serving: Wired) -> None:
     serving.run(automatic())
     errors(serving, of="challenger")

@@ -27,7 +27,8 @@ def declared(design: ExperimentDraft) -> Iterator[tuple[str, str]]:
     if criteria := _criteria(design.criteria):
         yield "criteria", criteria
     if design.automatic:
-        yield "automatic", "the evaluator ships, rolls back and ends it"
+        ships = "ships, " if design.ships else ""
+        yield "automatic", f"the evaluator {ships}rolls back and ends it"
 
 
 def _known_before(design: ExperimentDraft) -> Iterator[tuple[str, str]]:

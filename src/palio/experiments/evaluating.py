@@ -169,7 +169,7 @@ class Evaluator:
 
     def _act(self, experiment: Experiment) -> Act:
         key, decision = experiment.key, self.experiments.analyze(experiment.key).decision
-        verb = self._verb(decision.kind) if experiment.design.automatic else None
+        verb = self._verb(decision.kind, experiment) if experiment.design.automatic else None
         if verb is None:
             return Act(key, decision, acted=False)
         why = f"{decision.kind}: {'; '.join(decision.reasons)}"
@@ -180,9 +180,12 @@ class Evaluator:
         self.log(f"{key} was acted on: {why}")
         return Act(key, decision, acted=True)
 
-    def _verb(self, kind: DecisionKind) -> Callable[[str, str], object] | None:
+    def _verb(
+        self, kind: DecisionKind, experiment: Experiment
+    ) -> Callable[[str, str], object] | None:
+        own = self.experiments
         verbs: dict[DecisionKind, Callable[[str, str], object]] = {
-            DecisionKind.SHIP: self.experiments.ship,
+            DecisionKind.SHIP: own.ship if experiment.design.ships else own.complete,
             DecisionKind.ROLLBACK: self.experiments.rollback,
             DecisionKind.INCONCLUSIVE: self.experiments.complete,
             DecisionKind.INVALID: self.experiments.pause,

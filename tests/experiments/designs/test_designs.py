@@ -178,6 +178,7 @@ def test_fields_that_are_not_used_leave_the_digest_as_it_was() -> None:
     [
         {"sticky": True},
         {"automatic": True},
+        {"ships": False},
         {"label_delay_s": 1.0},
         {"segments": (Segment("a", ("x",)),)},
         {"covariates": (Covariate(name="a"),)},

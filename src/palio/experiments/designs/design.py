@@ -32,7 +32,7 @@ _LATER = frozenset(  # fields that old designs do not have
     {
         *("coverage", "holdout", "namespace", "audience", "label_independent", "label_delay_s"),
         *("sticky", "segments", "covariates", "policy", "stop_loss", "criteria", "automatic"),
-        *("title", "description", "tags"),
+        *("title", "description", "tags", "ships"),
     }
 )
 _STOPPING_LATER = {"early_stop": True, "futility": None}
@@ -202,6 +202,9 @@ class ExperimentDraft:
         What is not borne, and what a winner must fulfil.
     automatic
         Whether the evaluator ships, rolls back and ends the experiment by itself.
+    ships
+        Whether a winner becomes production when the evaluator ends the experiment; otherwise it
+        is completed, and production stays as it is.
     title, description, tags
         What people call it, what it is about, and marks of theirs.
     """
@@ -227,6 +230,7 @@ class ExperimentDraft:
     stop_loss: StopLoss | None = None
     criteria: Criteria = field(default_factory=Criteria)
     automatic: bool = False
+    ships: bool = True
     title: str = ""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
