@@ -39,11 +39,12 @@ from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
-from palio.registry.ports import ArtifactReader
+from palio.registry.ports import ArtifactReader, Loader
 from palio.registry.service import Models
 from palio.registry.signing.attestation import Demand, Vouching
 from palio.registry.versions import Versions
 from palio.serving.engine import Engine
+from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
 from palio.session import Palio
 from palio.settings import Settings
@@ -448,15 +449,19 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader) -> Engine:
+def _engine(settings: Settings, store: SqlStore, loader: Loader) -> Engine:
     return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
 
 
-def _loader(
-    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
-) -> ArtifactLoader:
+def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:
     attested = partial(vouching.check_load, verbs.versions.attestations)
-    return ArtifactLoader(files, _trust(settings), attested)
+    return EnsembleLoader(
+        ArtifactLoader(files, _trust(settings), attested),
+        files,
+        verbs.versions.get,
+        attested=attested,
+        log=logging.getLogger("palio.ensembles").warning,
+    )
 
 
 def _vouching(settings: Settings) -> Vouching:

@@ -45,7 +45,7 @@ VERBS = {
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
-    *("experiments.explore", "experiments.weights"),
+    *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
     *("models.lifecycle", "versions.get", "versions.list", "lifecycles.list"),
     *("versions.fetch", "versions.search"),

@@ -16,6 +16,7 @@ from palio.cli import (
     analyzing,
     artifacts,
     cards,
+    combining,
     comparing,
     deletion,
     designs,
@@ -139,7 +140,7 @@ def _models() -> typer.Typer:
     app = typer.Typer(
         no_args_is_help=True, help="Models, their versions, stages, aliases and signatures."
     )
-    for part in (models, registering, searching, cards, signing, downloading, deletion):
+    for part in (models, registering, combining, searching, cards, signing, downloading, deletion):
         app.add_typer(part.app)
     return app
 

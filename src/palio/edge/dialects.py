@@ -28,6 +28,9 @@ class Served:
     ----------
     verbs
         The verbs in the name of a request's caller.
+    own
+        The verbs in the name of the dialect, with the role of an operator: for what a caller
+        of a lesser role may have done for themself alone.
     caller
         Who sent a request.
     predict
@@ -37,6 +40,7 @@ class Served:
     """
 
     verbs: Callable[[Request], Verbs]
+    own: Callable[[str], Verbs]
     caller: Callable[[Request], Identity]
     predict: Callable[[Request, PredictRequest], Awaitable[Answer]]
     changed: Callable[[], None]

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from palio.access.domain import Role
+from palio.access.domain import Identity, Role
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.ports import AsyncServer
 from palio.edge.dialects import Dialect, Served
@@ -79,6 +79,7 @@ def create_app(
     app.include_router(native_router(verbs_of_caller, server.catch_up))
     served = Served(
         verbs=verbs_of_caller,
+        own=lambda name: verbs.acting_as(Identity(name, Role.OPERATOR)),
         caller=lambda request: caller(request.scope),
         predict=partial(_predict, server),
         changed=server.catch_up,

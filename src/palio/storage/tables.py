@@ -308,6 +308,7 @@ experiments = _listed(
     _word("reason"),
     _later(_count("policy_version"), "0"),
     _json("published"),
+    _word("chosen", null=True),
     _refers(model="models.name"),
 )
 crossings = _listed(

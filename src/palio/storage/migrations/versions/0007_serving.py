@@ -20,3 +20,4 @@ def upgrade() -> None:
         "endpoints", sa.Column("on_error", sa.Text(), nullable=False, server_default=fail)
     )
     op.add_column("endpoints", sa.Column("timeout_s", sa.Float(53), nullable=True))
+    op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
