@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.archives import Limits
@@ -27,6 +29,7 @@ from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
+from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
@@ -37,6 +40,10 @@ from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.deliverer import Deliverer
+from palio.monitoring.exposition import Exposition
+from palio.monitoring.processes import ProcessWatch
+from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader, Loader
@@ -138,11 +145,21 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    server = LocalServer(_engine(settings, store, loader))
+    tally = Tally()
+    engine = _engine(settings, store, loader, tally)
+    publisher = _publisher(store, engine, tally, server=_process())
+    server = LocalServer(engine, publisher.flush)
+
+    def close() -> None:
+        try:
+            publisher.release()
+        finally:
+            store.close()
+
     return Palio(
-        verbs=verbs,
+        verbs=_publishing(verbs, publisher),
         _predict=server.predict,
-        _closing=store.close,
+        _closing=close,
         _loader=loader,
         _keys=vouching.keys,
         _trust=_trust(settings),
@@ -215,15 +232,20 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    tally = Tally()
+    engine = _engine(settings, store, loader, tally)
+    name = _process()
+    publisher = _publisher(store, engine, tally, server=name)
     return create_app(
-        verbs,
-        TickServer(_engine(settings, store, loader)),
+        _publishing(verbs, publisher),
+        TickServer(engine),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=_background(store, settings, verbs),
+        background=[publisher, *_background(store, settings, verbs)],
+        metrics=_exposition(store, settings, publisher, server=name),
         dialects=dialects(settings),
     )
 
@@ -233,7 +255,41 @@ def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Backg
     found = [dialect.chore(own) for dialect in dialects(settings)]
     if settings.evaluate_s:
         found.append(_evaluator(store, settings, verbs))
+    found.append(_deliverer(store, settings))
     return [one for one in found if one is not None]
+
+
+def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
+    """Return what sends alerts, if anybody shall be sent them."""
+    found = receivers(settings.webhook_urls)
+    if not found:
+        return None
+    if settings.webhook_secret is None:
+        raise InvalidInput(
+            "PALIO_WEBHOOK_URLS is set and PALIO_WEBHOOK_SECRET is not, so that receivers could "
+            "not know who sends; set it to whsec_… and 32 random bytes in base64",
+            field="PALIO_WEBHOOK_SECRET",
+        )
+    return Deliverer(
+        store=store,
+        receivers=found,
+        secret=Secret.parse(settings.webhook_secret.get_secret_value()),
+        clock=_now,
+        log=logging.getLogger("palio.alerts").warning,
+    )
+
+
+def _exposition(
+    store: SqlStore, settings: Settings, publisher: Publisher, *, server: str
+) -> Exposition:
+    told = [one.families() for one in dialects(settings)]
+    return Exposition(
+        store,
+        server=server,
+        clock=_now,
+        publish=publisher.flush,
+        more=[one for one in told if one is not None],
+    )
 
 
 def dialects(settings: Settings) -> list[Dialect]:
@@ -300,9 +356,12 @@ def evaluate(
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    deliverer = _deliverer(store, settings)
     try:
         while True:
             acts, leader = evaluator.step(), evaluator.leader()
+            if deliverer is not None:
+                deliverer.step()
             other = leader is not None and leader.holder != evaluator.holder
             on_look(acts, leader.holder if leader is not None and other else None)
             if once:
@@ -321,7 +380,7 @@ def _evaluator(
         store=store,
         experiments=own.experiments,
         clock=_now,
-        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        holder=_process(),
         interval_s=settings.evaluate_s or _EVALUATE_S,
         dry_run=dry_run or settings.evaluator_dry_run,
         log=logging.getLogger("palio.evaluator").warning,
@@ -422,6 +481,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
             retention_days=settings.retention_days,
         ),
+        alerts=Alerts(store=store, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -449,8 +509,23 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: Loader) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
+def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -> Engine:
+    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
+
+
+def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
+    watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
+    return Publisher(store, tally, _now, watch)
+
+
+def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:
+    """Return the verbs, of which those that read traffic have this process's published first."""
+    return replace(verbs, endpoints=replace(verbs.endpoints, publish=publisher.flush))
+
+
+def _process() -> str:
+    """Return a name that no other process has, nor anything else in this one."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from palio.access.alerts import Alerts
 from palio.access.service import Audit, Keys
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.service import Endpoints
@@ -123,6 +124,11 @@ class Palio:
     def units(self) -> Units:
         """What is kept of units, and its end."""
         return self.verbs.units
+
+    @property
+    def alerts(self) -> Alerts:
+        """What people were told."""
+        return self.verbs.alerts
 
     @property
     def keys(self) -> Keys:

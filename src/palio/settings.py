@@ -87,6 +87,13 @@ class Settings(BaseSettings):
         le=1e6,
         description="Seconds between two looks at all experiments that run; 0: no server looks",
     )
+    webhook_urls: _Texts = Field(
+        default=(),
+        description="Addresses, http(s)://… with commas between, that alerts are sent to",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="whsec_… and base64: what these messages are signed with"
+    )
     evaluator_dry_run: bool = Field(
         default=False,
         description="Only look and log what would be done with automatic experiments",

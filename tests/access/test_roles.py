@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role, required_role
 from palio.access.service import Audit, Keys
 from palio.delivery.service import Endpoints
@@ -22,6 +23,7 @@ from palio.registry.versions import Versions
 from palio.testing.wired import Wired
 
 NOUNS = {
+    "alerts": Alerts,
     "artifacts": Artifacts,
     "audit": Audit,
     "endpoints": Endpoints,
@@ -44,6 +46,7 @@ VERBS = {
 # admins hand out keys
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
+    *("endpoints.metrics", "alerts.list"),
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),

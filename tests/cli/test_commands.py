@@ -48,12 +48,12 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "analyze", "artifacts gc", "artifacts verify",
+            "alerts list", "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
             "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
-            "endpoints load", "endpoints override", "endpoints show", "endpoints unload",
-            "endpoints weigh",
+            "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
+            "endpoints unload", "endpoints weigh",
             "experiments analyze", "experiments assignments", "experiments complete",
             "experiments draft", "experiments draft-from", "experiments explore",
             "experiments record", "experiments list", "experiments pause", "experiments refresh",

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from palio.cli import (
     access,
+    alerts,
     analyzing,
     artifacts,
     cards,
@@ -106,6 +107,7 @@ def build(
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(units.app, name="units")
+    app.add_typer(alerts.app, name="alerts")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from palio.access.alerts import raise_alert
 from palio.access.audit import Change
 from palio.access.domain import Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput
+from palio.experiments.alerting import alert_of_change
 from palio.experiments.designs.assignment import Assignment
 from palio.experiments.designs.audience import Attributes
 from palio.experiments.designs.design import ExperimentDraft
@@ -372,9 +374,11 @@ class Experiments(Reports):
                 reason=reason,
             )
             unit.experiments.put_many([ended])
-            unit.audit.append(promotion)
             change = self._change("experiment.ship", key, reason=reason)
-            unit.audit.append(shipment(change, experiment, ended, report, shipped.version))
+            done = shipment(change, experiment, ended, report, shipped.version)
+            raise_alert(unit, alert_of_change(ended, done, kind="experiment.shipped"))
+            unit.audit.append(promotion)
+            unit.audit.append(done)
         return ended
 
     @requires(Role.OPERATOR)

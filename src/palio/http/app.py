@@ -32,6 +32,8 @@ from palio.http.predict import OPENAPI_PATH, PredictLayer, openapi_operation
 
 __all__ = ["create_app"]
 
+Metrics = Callable[[str], tuple[bytes, str]]
+
 
 def create_app(
     verbs: Verbs,
@@ -43,6 +45,7 @@ def create_app(
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
     background: Sequence[Background] = (),
+    metrics: Metrics | None = None,
     dialects: Sequence[Dialect] = (),
 ) -> ASGIApp:
     """Return the ASGI application.
@@ -61,6 +64,8 @@ def create_app(
         Called when requests can be answered, and when the last one has been.
     background
         What is done beside answering, until the end, each beside the others.
+    metrics
+        Gives what Prometheus scrapes, and its media type, by what a scraper accepts.
     dialects
         Contracts of other systems that are answered too.
     """
@@ -87,6 +92,8 @@ def create_app(
     for router in filter(None, (dialect.router(served) for dialect in dialects)):
         app.include_router(router)
     _add_health(app, verbs)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     limited = BodyLimit(
@@ -134,6 +141,14 @@ def _add_health(app: FastAPI, verbs: Verbs) -> None:
         """Tell that the store answers too."""
         verbs.keys.configured()
         return json_answer({"status": "ready"})
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", tags=["health"], operation_id="metrics", response_class=Response)
+    def scrape(request: Request) -> Response:
+        """Tell Prometheus what is seen; needs the role viewer."""
+        text, media_type = metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
 
 
 def _add_problems(app: FastAPI) -> None:

@@ -1,6 +1,8 @@
-"""How endpoints share traffic out, and what they do when a version fails."""
+"""How endpoints share traffic out, what becomes of failures, and what processes have served."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,3 +23,66 @@ def upgrade() -> None:
     )
     op.add_column("endpoints", sa.Column("timeout_s", sa.Float(53), nullable=True))
     op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
+    _make_traffic()
+    _make_alerts()
+
+
+def _make_traffic() -> None:
+    served = ("endpoint", "model", "version")
+    op.create_table(
+        "traffic_counts",
+        sa.Column("second", sa.BigInteger(), nullable=False),
+        *map(_text, ("process", *served)),
+        sa.Column("sums", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("second", "process", *served, name="pk_traffic_counts"),
+    )
+    op.create_table(
+        "traffic_totals",
+        *map(_text, ("server", "process", *served)),
+        sa.Column("sums", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("server", "process", *served, name="pk_traffic_totals"),
+    )
+    op.create_table(
+        "process_uses",
+        *map(_text, ("process", "server")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rss_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("cpu_share", sa.Float(53), nullable=False),
+        sa.Column("loaded", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("process", name="pk_process_uses"),
+    )
+
+
+def _make_alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column(
+            "added",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        *map(_text, ("id", "kind", "subject", "severity")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        _text("text"),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("handed_on", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("added", name="pk_alerts"),
+        sa.UniqueConstraint("id", name="uq_alerts_id"),
+    )
+    op.create_index("ix_alerts_handed_on", "alerts", ["handed_on"])
+    op.create_table(
+        "alert_deliveries",
+        *map(_text, ("alert", "target", "host", "state")),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=True),
+        _text("error"),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.id"], name="fk_alert_deliveries_alert"),
+        sa.PrimaryKeyConstraint("alert", "target", name="pk_alert_deliveries"),
+    )
+    op.create_index("ix_alert_deliveries_state", "alert_deliveries", ["state"])
+
+
+def _text(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), nullable=False)
