@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.service import Endpoints
+from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
 from palio.edge.session import Told
 from palio.edge.verbs import Verbs
@@ -37,6 +39,7 @@ from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.processes import ProcessWatch
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.ports import ArtifactReader
@@ -137,11 +140,21 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    server = LocalServer(_engine(settings, store, loader))
+    tally = Tally()
+    engine = _engine(settings, store, loader, tally)
+    publisher = _publisher(store, engine, tally)
+    server = LocalServer(engine, publisher.flush)
+
+    def close() -> None:
+        try:
+            publisher.release()
+        finally:
+            store.close()
+
     return Palio(
-        verbs=verbs,
+        verbs=_publishing(verbs, publisher),
         _predict=server.predict,
-        _closing=store.close,
+        _closing=close,
         _loader=loader,
         _keys=vouching.keys,
         _trust=_trust(settings),
@@ -214,15 +227,18 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    tally = Tally()
+    engine = _engine(settings, store, loader, tally)
+    publisher = _publisher(store, engine, tally)
     return create_app(
-        verbs,
-        TickServer(_engine(settings, store, loader)),
+        _publishing(verbs, publisher),
+        TickServer(engine),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=_background(store, settings, verbs),
+        background=[publisher, *_background(store, settings, verbs)],
         dialects=dialects(settings),
     )
 
@@ -320,7 +336,7 @@ def _evaluator(
         store=store,
         experiments=own.experiments,
         clock=_now,
-        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        holder=_process(),
         interval_s=settings.evaluate_s or _EVALUATE_S,
         dry_run=dry_run or settings.evaluator_dry_run,
         log=logging.getLogger("palio.evaluator").warning,
@@ -448,8 +464,24 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings))
+def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader, tally: Tally) -> Engine:
+    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
+
+
+def _publisher(store: SqlStore, engine: Engine, tally: Tally) -> Publisher:
+    name = _process()
+    watch = ProcessWatch(name, name, clock=_now, loaded=lambda: engine.references)
+    return Publisher(store, tally, _now, watch)
+
+
+def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:
+    """Return the verbs, of which those that read traffic have this process's published first."""
+    return replace(verbs, endpoints=replace(verbs.endpoints, publish=publisher.flush))
+
+
+def _process() -> str:
+    """Return a name that no other process has, nor anything else in this one."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _loader(

@@ -44,6 +44,7 @@ VERBS = {
 # admins hand out keys
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
+    "endpoints.metrics",
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),

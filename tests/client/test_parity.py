@@ -241,6 +241,7 @@ STORY: list[Step] = [
     lambda p: p.endpoints.create("second", "credit", description="another"),
     lambda p: p.endpoints.list(),
     lambda p: p.endpoints.get("credit"),
+    lambda p: p.endpoints.metrics("credit", window_s=900.0).versions,
     lambda p: p.endpoints.override("credit", "v2", reason="now"),
     lambda p: p.endpoints.clear("credit"),
     lambda p: p.endpoints.weigh("second", {"v1": 0.75, "v2": 0.25}, reason="try"),
@@ -311,6 +312,8 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (NotFound, lambda p: p.experiments.record("nothing")),
     (InvalidInput, lambda p: p.versions.get("credit")),
     (InvalidInput, lambda p: p.models.create("a b")),
+    (InvalidInput, lambda p: p.endpoints.metrics("credit", window_s=0.5)),
+    (NotFound, lambda p: p.endpoints.metrics("nothing")),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),
     (Refused, lambda p: p.versions.register_from("credit", PLAIN, str(HERE))),  # no root is open

@@ -10,10 +10,12 @@ from tests.experiments.bandit_cases import Traffic, bandit
 
 from palio.delivery.domain import OnError, Table
 from palio.delivery.service import routing_table
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums
 from palio.errors import AlreadyExists, Conflict, InvalidInput, InvalidWeights, NotFound
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
+from palio.stats.quality.histogram import LogHistogram
 from palio.testing.memory import MemoryAuditLog, MemoryStore
 from palio.testing.records import design
 from palio.testing.wired import Wired
@@ -167,6 +169,61 @@ def test_a_model_without_champion_has_nothing_to_serve() -> None:
     wired.endpoints.create("credit", "credit")
     with pytest.raises(NotFound, match="palio models promote credit:VERSION"):
         table(wired).route("credit").choose("u")
+
+
+def answered(
+    wired: Wired, version: str, *latencies: float, process: str = "p", model: str = "credit"
+) -> None:
+    """Count answers as a process that serves would publish them."""
+    sums = TrafficSums(
+        requests=len(latencies),
+        rows=len(latencies),
+        latency_ms=sum(latencies),
+        latencies=LogHistogram.of(latencies).bins,
+    )
+    counts = TrafficCounts(
+        second=int(wired.clock().timestamp()),
+        process=process,
+        endpoint="credit",
+        model=model,
+        version=version,
+        sums=sums,
+    )
+    use = ProcessUse(process=process, server="s", at=wired.clock(), rss_bytes=7, cpu_share=0.1)
+    with wired.store.write() as unit:
+        unit.traffic.put_many([counts])
+        unit.process_uses.put_many([use])
+
+
+def test_metrics_are_by_version_over_all_processes(serving: Wired) -> None:
+    answered(serving, "1", 1.0, 3.0)
+    answered(serving, "1", 5.0, process="q")
+    serving.clock.advance(20)
+    answered(serving, "2", 1.0, process="r")
+    answered(serving, "2", 1.0, 2.0, process="r", model="fraud")
+    found = serving.endpoints.metrics("credit")
+    assert {version: one.requests for version, one in found.versions.items()} == {
+        "1": 3,
+        "2": 1,
+        "fraud:2": 2,
+    }
+    assert found.versions["1"].mean_ms == 3.0
+    assert found.versions["1"].requests_per_s == 3 / 60
+    assert [use.process for use in found.processes] == ["r"]  # the others say nothing any more
+    assert set(serving.endpoints.metrics("credit", window_s=10).versions) == {"2", "fraud:2"}
+
+
+def test_metrics_publish_what_this_process_has_answered(serving: Wired) -> None:
+    own = replace(serving.endpoints, publish=lambda: answered(serving, "1", 2.0))
+    assert own.metrics("credit").versions["1"].requests == 1
+
+
+@pytest.mark.parametrize("window_s", [0.0, 0.99, 901.0, float("nan")])
+def test_metrics_look_back_as_far_as_counts_are_kept(serving: Wired, window_s: float) -> None:
+    with pytest.raises(InvalidInput, match="take 1 to 900"):
+        serving.endpoints.metrics("credit", window_s=window_s)
+    with pytest.raises(NotFound, match="no endpoint is named"):
+        serving.endpoints.metrics("nothing")
 
 
 def test_traffic_is_shared_out(serving: Wired) -> None:

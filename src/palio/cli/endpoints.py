@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from palio.cli.output import AsJson, describe, done, listing, moment
+from palio.cli.output import AsJson, describe, done, listing, moment, print_json
 from palio.cli.session import verbs
 from palio.delivery.domain import OnError
+from palio.delivery.traffic import TrafficMetrics
 from palio.errors import InvalidInput
 
 __all__ = ["app"]
@@ -78,6 +79,34 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
             ("description", endpoint.description),
         ],
         as_json=as_json,
+    )
+
+
+@app.command()
+def metrics(
+    ctx: typer.Context,
+    name: Name,
+    window_s: Annotated[float, typer.Option(help="Seconds to look back, 1 to 900.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show how an address has done of late, by version, over all processes.
+
+    [dim]palio endpoints metrics credit --window-s 300[/dim]
+    """
+    found = verbs(ctx).endpoints.metrics(name, window_s)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (version, one.requests, f"{one.requests_per_s:.3g}", *map(_shown, _figures(one)))
+        for version, one in found.versions.items()
+    ]
+    listing(
+        rows,
+        ("version", "requests", "per second", "error rate", "mean ms", "p95 ms", "p99 ms"),
+        rows,
+        as_json=False,
+        empty=f"{name} has answered nothing in the last {window_s:g} s",
     )
 
 
@@ -190,3 +219,11 @@ def clear(ctx: typer.Context, name: Name, reason: Reason = "", as_json: AsJson =
     """
     made = verbs(ctx).endpoints.clear(name, reason)
     done(made, f"{made.name} serves as before; resume its experiment if you like", as_json=as_json)
+
+
+def _figures(one: TrafficMetrics) -> tuple[float | None, ...]:
+    return one.error_rate, one.mean_ms, one.p95_ms, one.p99_ms
+
+
+def _shown(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.3g}"

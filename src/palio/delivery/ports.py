@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from palio.delivery.domain import Answer, Endpoint, PredictRequest
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.experiments.ports import ExperimentUnit
 from palio.ports import Collection
 
-__all__ = ["AsyncServer", "DeliveryUnit", "Server"]
+__all__ = ["AsyncServer", "DeliveryUnit", "Server", "TrafficLog", "TrafficUnit"]
 
 
-class DeliveryUnit(ExperimentUnit, Protocol):
+class TrafficLog(Collection[TrafficCounts], Protocol):
+    """Counts per second under (second, process, endpoint, model, version), in any order."""
+
+    def since(self, second: int, *, endpoint: str | None = None) -> Sequence[TrafficCounts]:
+        """Return the counts of a second and of those after it; of one endpoint, if asked."""
+        ...
+
+    def forget(self, before: int) -> int:
+        """Remove the counts of the seconds before one, and return how many there were."""
+        ...
+
+
+class TrafficUnit(Protocol):
+    """What serving processes tell of themselves, inside one unit of work."""
+
+    @property
+    def traffic(self) -> TrafficLog:
+        """Counts per second, of the last quarter of an hour."""
+        ...
+
+    @property
+    def traffic_totals(self) -> Collection[TrafficTotals]:
+        """Counts since a process began, under (server, process, endpoint, model, version)."""
+        ...
+
+    @property
+    def process_uses(self) -> Collection[ProcessUse]:
+        """What processes take, under their name."""
+        ...
+
+
+class DeliveryUnit(ExperimentUnit, TrafficUnit, Protocol):
     """Endpoints beside all that experiments and the registry know, inside one unit of work."""
 
     @property

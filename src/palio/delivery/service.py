@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.delivery.domain import Endpoint, OnError, Route, Table
 from palio.delivery.ports import DeliveryUnit
+from palio.delivery.traffic import EndpointMetrics, ProcessUse, TrafficCounts, summary
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
@@ -20,16 +23,22 @@ from palio.registry.finding import find_model, find_version
 
 __all__ = ["Endpoints", "routing_table"]
 
+_COUNTED_S = 15 * 60.0  # that counts per second are kept
+_SILENT_S = 15.0  # after which a process that says nothing of itself is gone
 _LONGEST_S = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Stable addresses that clients call."""
+    """Stable addresses that clients call.
+
+    ``publish`` brings what this process has answered into the store before traffic is read.
+    """
 
     store: Store[DeliveryUnit]
     clock: Clock
     actor: Identity
+    publish: Callable[[], object] = field(default_factory=lambda: _nothing, repr=False)
 
     @requires(Role.OPERATOR)
     def create(self, name: str, model: str, description: str = "") -> Endpoint:
@@ -62,6 +71,44 @@ class Endpoints:
         """Return one endpoint."""
         with self.store.read() as unit:
             return _find(unit, name)
+
+    @requires(Role.VIEWER)
+    def metrics(self, name: str, window_s: float = 60.0) -> EndpointMetrics:
+        """Return how an endpoint has done of late, by version, over all processes that serve.
+
+        Versions of other models than its own are named with their model.
+
+        Parameters
+        ----------
+        name
+            The endpoint.
+        window_s
+            Seconds to look back, from 1 to 900.
+        """
+        if not 1 <= window_s <= _COUNTED_S:
+            raise InvalidInput(
+                f"window_s is {window_s}; counts are kept for 15 minutes, so take 1 to 900",
+                field="window_s",
+                value=window_s,
+            )
+        self.publish()
+        now = self.clock()
+        with self.store.read() as unit:
+            own = _find(unit, name).model
+            start = int(now.timestamp() - window_s)
+            counts = unit.traffic.since(start, endpoint=name)
+            uses = unit.process_uses.find()
+        by_version: dict[str, list[TrafficCounts]] = defaultdict(list)
+        for one in counts:
+            version = one.version if one.model == own else f"{one.model}:{one.version}"
+            by_version[version].append(one)
+        return EndpointMetrics(
+            endpoint=name,
+            at=now,
+            window_s=window_s,
+            versions={v: summary(by_version[v], window_s, now) for v in sorted(by_version)},
+            processes=_alive(uses, now),
+        )
 
     @requires(Role.OPERATOR)
     def weigh(self, name: str, weights: Mapping[str, float] | None, reason: str = "") -> Endpoint:
@@ -269,6 +316,15 @@ def routing_table(unit: DeliveryUnit) -> Table:
         for endpoint in unit.endpoints.find()
     ]
     return Table(unit.revision(), {route.endpoint: route for route in routes})
+
+
+def _nothing() -> None:
+    """Do nothing: this process answers nobody."""
+
+
+def _alive(uses: Sequence[ProcessUse], now: datetime) -> tuple[ProcessUse, ...]:
+    """Return the processes that have said something of late."""
+    return tuple(one for one in uses if (now - one.at).total_seconds() <= _SILENT_S)
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Endpoint:

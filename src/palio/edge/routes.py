@@ -134,6 +134,7 @@ ROUTES = (
     Route("GET", "/v1/endpoints", "endpoints", "list"),
     Route("POST", "/v1/endpoints", "endpoints", "create"),
     Route("GET", "/v1/endpoints/{name}", "endpoints", "get"),
+    Route("GET", "/v1/endpoints/{name}/metrics", "endpoints", "metrics"),
     Route("POST", "/v1/endpoints/{name}/configure", "endpoints", "configure"),
     Route("PUT", "/v1/endpoints/{name}/weights", "endpoints", "weigh"),
     Route("PUT", "/v1/endpoints/{name}/held/{version}", "endpoints", "load"),

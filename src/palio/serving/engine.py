@@ -15,6 +15,7 @@ from typing import Protocol
 from palio.delivery.domain import Answer, Choice, PredictRequest, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
+from palio.delivery.tally import Tally
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.designs.audience import check_attributes
 from palio.experiments.events import Prediction, check_id
@@ -63,7 +64,9 @@ class Engine:
         ids: Ids,
         *,
         pseudonyms: Pseudonyms = AS_SENT,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally or Tally()
         self._store = store
         self._loader = loader
         self._clock = clock
@@ -138,6 +141,12 @@ class Engine:
             return Loaded(*names, self._loader.load(version))
         except Exception as failure:  # noqa: BLE001 - one broken version must not stop the others
             return Loaded(*names, None, failure)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The versions in memory that can answer."""
+        models = {**self.snapshot.models, **self._named}
+        return tuple(sorted(":".join(key) for key, one in models.items() if not one.failure))
 
     def loaded(self, choice: Choice) -> Loaded | None:
         """Return the version that was chosen, if it is in memory."""
@@ -250,6 +259,7 @@ class Engine:
         """Append predictions to the event log; durable when this returns."""
         with self._store.write() as unit:
             unit.log.append(predictions)
+        self._tally.add(predictions)
 
 
 def told(job: Job, prediction: Prediction) -> Answer:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -21,15 +22,22 @@ _LOG = logging.getLogger(__name__)
 _QUEUE = 4_096  # requests that may wait; beyond it the answer is 429
 _TICK_ROWS = 8_192  # rows that go through a model together at most
 _LOOK_S = 0.1  # how often this process's own changes are looked for
+_PUBLISH_S = 1.0  # how often what was answered is published
 _ASK_S = 0.5  # how often the store is asked for those of others
 
 
 class LocalServer:
-    """Answers one request at a time, for Python callers in process."""
+    """Answers one request at a time, for Python callers in process.
 
-    def __init__(self, engine: Engine) -> None:
+    There is no thread beside the callers': about once a second one of them publishes what was
+    tallied, with ``publish``.
+    """
+
+    def __init__(self, engine: Engine, publish: Callable[[], object] = lambda: None) -> None:
         self._engine = engine
+        self._publish = publish
         self._ask_at = 0.0
+        self._publish_at = time.monotonic() + _PUBLISH_S
 
     def predict(self, request: PredictRequest) -> Answer:
         """Route, check, predict, record."""
@@ -39,7 +47,18 @@ class LocalServer:
         job = self._engine.admit(request, chosen, loaded)
         predictions = self._engine.answer([job])
         self._engine.record(predictions)
+        self._publish_if_due()
         return told(job, predictions[0])
+
+    def _publish_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._publish_at:
+            return
+        self._publish_at = now + _PUBLISH_S
+        try:
+            self._publish()
+        except PalioError as error:  # the answer is recorded; counts are published next time
+            _LOG.warning("what was answered is not counted yet: %s", error)
 
     def _refresh(self) -> None:
         now = time.monotonic()

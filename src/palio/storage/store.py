@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
+from palio.delivery.traffic import ProcessUse, TrafficTotals
 from palio.delivery.uses import uses_within
 from palio.errors import Conflict, InvalidInput, MissingExtra, StoreUnavailable
 from palio.experiments.domain import Experiment
@@ -48,6 +49,7 @@ from palio.registry.lifecycle import Lifecycle
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
+from palio.storage.traffic import SqlTraffic
 from palio.storage.versions import SqlVersions
 
 __all__ = ["SqlStore", "SqlUnit", "engine_for", "translated_errors"]
@@ -181,6 +183,21 @@ class SqlUnit:
     def records(self) -> SqlCollection[Record]:
         """What experiments ended with."""
         return SqlCollection(self._connection, tables.records, Record)
+
+    @cached_property
+    def traffic(self) -> SqlTraffic:
+        """What was answered, by the second."""
+        return SqlTraffic(self._connection)
+
+    @cached_property
+    def traffic_totals(self) -> SqlCollection[TrafficTotals]:
+        """What was answered since processes began."""
+        return SqlCollection(self._connection, tables.traffic_totals, TrafficTotals)
+
+    @cached_property
+    def process_uses(self) -> SqlCollection[ProcessUse]:
+        """What serving processes take."""
+        return SqlCollection(self._connection, tables.process_uses, ProcessUse)
 
     def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
         """Return the model that an endpoint serves."""

@@ -34,6 +34,7 @@ __all__ = [
     "audit_head",
     "events",
     "metadata",
+    "traffic_counts",
     "version_facts",
     "versions",
 ]
@@ -456,6 +457,29 @@ sticky_assignments = _keyed(
 )
 leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
 marks = _keyed("marks", ("name",), _word("name"), _word("value"), _time("at"))
+traffic_counts = _keyed(
+    "traffic_counts",
+    ("second", "process", "endpoint", "model", "version"),
+    _count("second"),
+    *(_word(name) for name in ("process", "endpoint", "model", "version")),
+    _json("sums"),
+)
+traffic_totals = _keyed(
+    "traffic_totals",
+    ("server", "process", "endpoint", "model", "version"),
+    *(_word(name) for name in ("server", "process", "endpoint", "model", "version")),
+    _json("sums"),
+)
+process_uses = _keyed(
+    "process_uses",
+    ("process",),
+    _word("process"),
+    _word("server"),
+    _time("at"),
+    _count("rss_bytes"),
+    _real("cpu_share"),
+    _json("loaded"),
+)
 audit_entries = Table(
     "audit_entries",
     metadata,

@@ -102,6 +102,23 @@ class _CollectionContract:
             assert collection(unit, name).get_many([*wanted, missing, *wanted]) == wanted
             assert collection(unit, name).get_many([]) == {}
 
+    def test_traffic_is_read_and_forgotten_by_the_second(self, store: Store[DeliveryUnit]) -> None:
+        """What came before a second is left out, and can be removed; endpoints are told apart."""
+        one = RECORDS["traffic"][0]
+        counts = [replace(one, second=second) for second in (7, 8, 9)]
+        counts.append(replace(one, second=8, endpoint="f"))
+        put(store, "traffic", counts)
+        with store.write() as unit:
+            assert {(c.second, c.endpoint) for c in unit.traffic.since(8)} == {
+                (8, "e"),
+                (8, "f"),
+                (9, "e"),
+            }
+            assert list(unit.traffic.since(8, endpoint="f")) == [counts[3]]
+            assert unit.traffic.forget(8) == 1
+            assert unit.traffic.forget(8) == 0
+            assert len(unit.traffic.find()) == 3
+
     def test_get_many_takes_thousands(self, store: Store[DeliveryUnit]) -> None:
         """The number of keys asked for at once has no limit that a batch would reach."""
         row = RECORDS["unit_values"][0]

@@ -21,6 +21,7 @@ from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.domain import Endpoint
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.delivery.uses import uses_within
 from palio.errors import AlreadyExists, InvalidInput
 from palio.experiments.domain import Experiment
@@ -49,6 +50,7 @@ __all__ = [
     "MemoryCollection",
     "MemoryEventLog",
     "MemoryStore",
+    "MemoryTraffic",
     "MemoryUnit",
     "MemoryVersions",
 ]
@@ -157,6 +159,24 @@ class MemoryVersions(MemoryCollection[Version]):
         by_place = cmp_to_key(order.compare)
         found.sort(key=lambda one: by_place(one[0]))
         return [(place.arrival, version) for place, version in found[:limit]]
+
+
+class MemoryTraffic(MemoryCollection[TrafficCounts]):
+    """Counts per second."""
+
+    def __init__(self, state: _State) -> None:
+        key = ("second", "process", "endpoint", "model", "version")
+        super().__init__(state, TrafficCounts, *key)
+
+    def since(self, second: int, *, endpoint: str | None = None) -> Sequence[TrafficCounts]:
+        """Return the counts of a second and of those after it."""
+        found = self.find() if endpoint is None else self.find(endpoint=endpoint)
+        return [one for one in found if one.second >= second]
+
+    def forget(self, before: int) -> int:
+        """Remove the counts of the seconds before one."""
+        seconds = {one.second for one in self.find() if one.second < before}
+        return sum(self.remove(second=second) for second in seconds)
 
 
 class MemoryEventLog:
@@ -330,6 +350,11 @@ class MemoryUnit:
         )
         self.looks = MemoryCollection(state, Look, "experiment", "watermark", "variant")
         self.records = MemoryCollection(state, Record, "experiment")
+        self.traffic = MemoryTraffic(state)
+        self.traffic_totals = MemoryCollection(
+            state, TrafficTotals, "server", "process", "endpoint", "model", "version"
+        )
+        self.process_uses = MemoryCollection(state, ProcessUse, "process")
 
     def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
         """Return the model that an endpoint serves."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from palio.access.domain import ApiKey, Role
 from palio.delivery.domain import Endpoint, OnError
+from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.audience import Condition, Test
 from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Type, Variant
@@ -326,6 +327,24 @@ _LIFECYCLE = Lifecycle(
     retired="old",
     transitions={"new": ("live", "old"), "live": ("old",), "old": ()},
 )
+_TRAFFIC = TrafficSums(
+    requests=2**40,
+    rows=2**41,
+    errors=1,
+    latency_ms=0.1 + 0.2,
+    latencies=((-7, 2**40), (3, 1)),
+    outcomes={ODD: 2**40, "1": 1},
+    failures={"ValueError": 1},
+)
+_PER_SECOND = TrafficCounts(
+    second=2**33, process=ODD, endpoint="e", model="m", version=ODD, sums=_TRAFFIC
+)
+_TOTALS = TrafficTotals(
+    server=ODD, process=ODD, endpoint="e", model="m", version=ODD, sums=_TRAFFIC
+)
+_USE = ProcessUse(
+    process=ODD, server=ODD, at=WHEN, rss_bytes=2**40, cpu_share=0.1 + 0.2, loaded=("m:v", ODD)
+)
 
 RECORDS: Mapping[str, Sequence[Any]] = {
     "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
@@ -406,6 +425,9 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "sticky": [_STICKY, replace(_STICKY, unit="a")],
     "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
+    "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
+    "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
+    "process_uses": [_USE, replace(_USE, process="a", loaded=())],
     "variant_counts": [_COUNTS, replace(_COUNTS, variant="a")],
     "reported_sums": [_REPORTED, replace(_REPORTED, metric="a")],
     "crossings": [_CROSSING, replace(_CROSSING, verdict=Verdict.WORSE, variant="")],
@@ -463,6 +485,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "sticky": ("experiment", "unit"),
     "leases": ("name",),
     "marks": ("name",),
+    "traffic": ("second", "process", "endpoint", "model", "version"),
+    "traffic_totals": ("server", "process", "endpoint", "model", "version"),
+    "process_uses": ("process",),
     "variant_counts": ("experiment", "epoch", "variant"),
     "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),
@@ -475,6 +500,7 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
+        *("traffic", "traffic_totals", "process_uses"),
     }
 )
 """Statistics, which come in any order."""
