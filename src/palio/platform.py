@@ -39,6 +39,7 @@ from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.exposition import Exposition
 from palio.monitoring.processes import ProcessWatch
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
@@ -142,7 +143,7 @@ def _in_process(settings: Settings) -> Palio:
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     tally = Tally()
     engine = _engine(settings, store, loader, tally)
-    publisher = _publisher(store, engine, tally)
+    publisher = _publisher(store, engine, tally, server=_process())
     server = LocalServer(engine, publisher.flush)
 
     def close() -> None:
@@ -229,7 +230,8 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     tally = Tally()
     engine = _engine(settings, store, loader, tally)
-    publisher = _publisher(store, engine, tally)
+    name = _process()
+    publisher = _publisher(store, engine, tally, server=name)
     return create_app(
         _publishing(verbs, publisher),
         TickServer(engine),
@@ -239,6 +241,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         on_ready=on_ready,
         on_stop=store.close,
         background=[publisher, *_background(store, settings, verbs)],
+        metrics=Exposition(store, server=name, clock=_now, publish=publisher.flush),
         dialects=dialects(settings),
     )
 
@@ -468,9 +471,8 @@ def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader, tally: 
     return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
 
 
-def _publisher(store: SqlStore, engine: Engine, tally: Tally) -> Publisher:
-    name = _process()
-    watch = ProcessWatch(name, name, clock=_now, loaded=lambda: engine.references)
+def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
+    watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
     return Publisher(store, tally, _now, watch)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
 from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.delivery.domain import Endpoint, OnError, Route, Table
 from palio.delivery.ports import DeliveryUnit
-from palio.delivery.traffic import EndpointMetrics, ProcessUse, TrafficCounts, summary
+from palio.delivery.traffic import EndpointMetrics, TrafficCounts, alive, summary
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
@@ -24,7 +23,6 @@ from palio.registry.finding import find_model, find_version
 __all__ = ["Endpoints", "routing_table"]
 
 _COUNTED_S = 15 * 60.0  # that counts per second are kept
-_SILENT_S = 15.0  # after which a process that says nothing of itself is gone
 _LONGEST_S = 3_600
 
 
@@ -107,7 +105,7 @@ class Endpoints:
             at=now,
             window_s=window_s,
             versions={v: summary(by_version[v], window_s, now) for v in sorted(by_version)},
-            processes=_alive(uses, now),
+            processes=tuple(alive(uses, now)),
         )
 
     @requires(Role.OPERATOR)
@@ -320,11 +318,6 @@ def routing_table(unit: DeliveryUnit) -> Table:
 
 def _nothing() -> None:
     """Do nothing: this process answers nobody."""
-
-
-def _alive(uses: Sequence[ProcessUse], now: datetime) -> tuple[ProcessUse, ...]:
-    """Return the processes that have said something of late."""
-    return tuple(one for one in uses if (now - one.at).total_seconds() <= _SILENT_S)
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Endpoint:

@@ -19,6 +19,7 @@ __all__ = [
     "TrafficMetrics",
     "TrafficSums",
     "TrafficTotals",
+    "alive",
     "bounded",
     "summary",
 ]
@@ -28,6 +29,7 @@ LATENCY_ACCURACY = 0.01
 OTHER = "other"
 """The class that stands for all beyond the most that are told apart."""
 _MOST_CLASSES = 50
+_SILENT_S = 15.0  # after which a process that says nothing of itself is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,11 @@ class EndpointMetrics:
     window_s: float
     versions: Mapping[str, TrafficMetrics]
     processes: tuple[ProcessUse, ...]
+
+
+def alive(uses: Iterable[ProcessUse], now: datetime) -> Sequence[ProcessUse]:
+    """Return the processes that have said something of late."""
+    return [one for one in uses if (now - one.at).total_seconds() <= _SILENT_S]
 
 
 def summary(counts: Iterable[TrafficCounts], window_s: float, now: datetime) -> TrafficMetrics:

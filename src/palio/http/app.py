@@ -32,6 +32,8 @@ from palio.http.predict import OPENAPI_PATH, PredictLayer, openapi_operation
 
 __all__ = ["create_app"]
 
+Metrics = Callable[[str], tuple[bytes, str]]
+
 
 def create_app(
     verbs: Verbs,
@@ -44,6 +46,7 @@ def create_app(
     on_stop: Callable[[], None] = lambda: None,
     background: Sequence[Background] = (),
     dialects: Sequence[Dialect] = (),
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -63,6 +66,8 @@ def create_app(
         What is done beside answering, until the end, each beside the others.
     dialects
         Contracts of other systems that are answered too.
+    metrics
+        Gives what Prometheus scrapes, and its media type, by what a scraper accepts.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -86,6 +91,8 @@ def create_app(
     for router in filter(None, (dialect.router(served) for dialect in dialects)):
         app.include_router(router)
     _add_health(app, verbs)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     limited = BodyLimit(
@@ -133,6 +140,14 @@ def _add_health(app: FastAPI, verbs: Verbs) -> None:
         """Tell that the store answers too."""
         verbs.keys.configured()
         return json_answer({"status": "ready"})
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", tags=["health"], operation_id="metrics", response_class=Response)
+    def scrape(request: Request) -> Response:
+        """Tell Prometheus what is seen; needs the role viewer."""
+        text, media_type = metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
 
 
 def _add_problems(app: FastAPI) -> None:

@@ -1,0 +1,124 @@
+"""What is seen of a store that serves, in one reading: for whoever tells it to other systems."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from typing import TypeVar
+
+from palio.delivery.ports import DeliveryUnit
+from palio.delivery.traffic import (
+    ProcessUse,
+    TrafficCounts,
+    TrafficMetrics,
+    TrafficSums,
+    TrafficTotals,
+    alive,
+    summary,
+)
+from palio.experiments.domain import Experiment, State
+from palio.experiments.judging.analysis import Look
+
+__all__ = ["Observed", "Recent", "Served", "Watched", "observe"]
+
+T = TypeVar("T", TrafficCounts, TrafficTotals)
+RECENT_S = 60.0
+"""Seconds that recent figures are of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """All that one server has answered with a version since it began."""
+
+    endpoint: str
+    model: str
+    version: str
+    sums: TrafficSums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """How a version has done in the last minute, on all servers of the store."""
+
+    endpoint: str
+    model: str
+    version: str
+    metrics: TrafficMetrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """An open experiment, and what the last look at it showed, one for each challenger."""
+
+    experiment: Experiment
+    looks: tuple[Look, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is seen at a moment.
+
+    ``served`` and ``processes`` are those of one server: the processes behind one address.
+    ``recent`` and ``watched`` are the same whichever server of a store is asked.
+    """
+
+    at: datetime
+    served: tuple[Served, ...]
+    processes: tuple[ProcessUse, ...]
+    recent: tuple[Recent, ...]
+    watched: tuple[Watched, ...]
+
+
+def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
+    """Return what is seen.
+
+    Parameters
+    ----------
+    unit
+        Where it is read.
+    server
+        Whose totals and processes.
+    now
+        The present moment.
+    """
+    counts = unit.traffic.since(int(now.timestamp() - RECENT_S))
+    return Observed(
+        at=now,
+        served=tuple(_served(unit.traffic_totals.find(server=server))),
+        processes=tuple(alive(unit.process_uses.find(server=server), now)),
+        recent=tuple(_recent(counts, now)),
+        watched=tuple(_watched(unit)),
+    )
+
+
+def _served(totals: Iterable[TrafficTotals]) -> Iterable[Served]:
+    for key, found in _by_version(totals).items():
+        endpoint, model, version = key
+        sums = reduce(TrafficSums.merge, (one.sums for one in found), TrafficSums())
+        yield Served(endpoint=endpoint, model=model, version=version, sums=sums)
+
+
+def _recent(counts: Iterable[TrafficCounts], now: datetime) -> Iterable[Recent]:
+    for key, found in _by_version(counts).items():
+        endpoint, model, version = key
+        metrics = summary(found, RECENT_S, now)
+        yield Recent(endpoint=endpoint, model=model, version=version, metrics=metrics)
+
+
+def _by_version(counts: Iterable[T]) -> Mapping[tuple[str, str, str], list[T]]:
+    found: dict[tuple[str, str, str], list[T]] = defaultdict(list)
+    for one in counts:
+        found[one.endpoint, one.model, one.version].append(one)
+    return dict(sorted(found.items()))
+
+
+def _watched(unit: DeliveryUnit) -> Iterable[Watched]:
+    for state in (State.RUNNING, State.PAUSED):
+        for one in unit.experiments.find(state=state):
+            looks = unit.looks.find(experiment=one.key, last=len(one.challengers))
+            last = max((look.watermark for look in looks), default=0)
+            shown = tuple(look for look in looks if look.watermark == last)
+            yield Watched(experiment=one, looks=shown)

@@ -1,0 +1,158 @@
+"""What Prometheus is told, under Palio's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
+
+import numpy as np
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from palio.delivery.observed import Observed, Served, Watched
+from palio.delivery.traffic import TrafficSums
+from palio.experiments.judging.analysis import DecisionKind
+
+__all__ = ["buckets_of", "families"]
+
+_SERVED = ("endpoint", "model", "version")
+_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ERROR = "error"  # the class of requests that a version failed to answer
+
+
+def families(seen: Observed) -> Iterator[Metric]:
+    """Give all that is seen as families of samples."""
+    yield from _traffic(seen.served)
+    yield _latencies(seen.served)
+    yield from _processes(seen)
+    yield from _experiments(seen.watched)
+
+
+def buckets_of(sums: TrafficSums, edges_s: Sequence[float] = _EDGES_S) -> list[tuple[str, float]]:
+    """Return how many requests took at most so many seconds, edges within 1 %.
+
+    Parameters
+    ----------
+    sums
+        Whose latencies.
+    edges_s
+        Upper edges in seconds, ascending, without infinity.
+
+    Returns
+    -------
+    list of (str, float)
+        Edge and count, cumulative, infinity included.
+    """
+    lower, upper, counts = sums.histogram.steps()
+    middle_s = (lower + upper) / 2_000
+    places = np.searchsorted(middle_s, edges_s, side="right")
+    summed = np.concatenate([[0], np.cumsum(counts)])
+    edges = [*(repr(edge) for edge in edges_s), "+Inf"]
+    return list(zip(edges, [*summed[places].tolist(), summed[-1].item()], strict=True))
+
+
+def _traffic(served: Iterable[Served]) -> Iterable[Metric]:
+    requests = CounterMetricFamily(
+        "palio_requests", "Requests that a version was asked, answered or not.", labels=_SERVED
+    )
+    predictions = CounterMetricFamily(
+        "palio_predictions",
+        "Rows by the class they were given: value for numbers, error for a failed request.",
+        labels=(*_SERVED, "outcome"),
+    )
+    errors = CounterMetricFamily(
+        "palio_errors", "Requests that a version failed, by error.", labels=(*_SERVED, "kind")
+    )
+    for one in served:
+        labels = (one.endpoint, one.model, one.version)
+        requests.add_metric(labels, one.sums.requests)
+        outcomes = dict(one.sums.outcomes)
+        outcomes[_ERROR] = outcomes.get(_ERROR, 0) + one.sums.errors
+        for outcome, n in outcomes.items():
+            predictions.add_metric((*labels, outcome), n)
+        for kind, n in one.sums.failures.items():
+            errors.add_metric((*labels, kind), n)
+    return requests, predictions, errors
+
+
+def _latencies(served: Iterable[Served]) -> Metric:
+    latency = HistogramMetricFamily(
+        "palio_request_latency_seconds",
+        "From a request's admission to its version's answer; edges within 1 %.",
+        labels=_SERVED,
+    )
+    for one in served:
+        labels = (one.endpoint, one.model, one.version)
+        latency.add_metric(labels, buckets_of(one.sums), one.sums.latency_ms / 1_000)
+    return latency
+
+
+def _processes(seen: Observed) -> Iterable[Metric]:
+    loaded = GaugeMetricFamily(
+        "palio_version_loaded",
+        "Processes of this server that have the version in memory.",
+        labels=("model", "version"),
+    )
+    references = [reference for use in seen.processes for reference in use.loaded]
+    for reference in sorted(set(references)):
+        model, _, version = reference.rpartition(":")
+        loaded.add_metric((model, version), references.count(reference))
+    yield loaded
+    yield _gauge("palio_processes", "Processes of this server.", len(seen.processes))
+    memory = sum(use.rss_bytes for use in seen.processes)
+    yield _gauge("palio_resident_memory_bytes", "Memory of these processes.", memory)
+    cores = sum(use.cpu_share for use in seen.processes)
+    yield _gauge("palio_cpu_cores", "Cores that these processes are busy on.", cores)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _experiments(watched: Sequence[Watched]) -> Iterable[Metric]:
+    labels = ("experiment", "endpoint")
+    decision = GaugeMetricFamily(
+        "palio_experiment_decision",
+        "1 for what the last look at an open experiment decided, 0 for the others.",
+        labels=(*labels, "decision"),
+    )
+    looked = GaugeMetricFamily(
+        "palio_experiment_look_timestamp_seconds",
+        "When an open experiment was last looked at.",
+        labels=labels,
+    )
+    figures = {
+        name: GaugeMetricFamily(f"palio_experiment_{name}", text, labels=(*labels, "variant"))
+        for name, text in _FIGURES.items()
+    }
+    for one in watched:
+        key = (one.experiment.key, one.experiment.design.endpoint)
+        for look in one.looks:
+            values = {
+                "confidence": 1 - look.p_value,
+                "effect": look.effect,
+                "effect_lower": look.lower,
+                "effect_upper": look.upper,
+                "units": look.counts.get(look.variant),
+            }
+            for name, value in values.items():
+                if value is not None and abs(value) != inf:
+                    figures[name].add_metric((*key, look.variant), value)
+        for last in one.looks[:1]:
+            looked.add_metric(key, last.at.timestamp())
+            for kind in DecisionKind:
+                decision.add_metric((*key, kind), float(last.decision is kind))
+    return decision, looked, *figures.values()
+
+
+_FIGURES = {
+    "confidence": "1 minus the goal's anytime-valid p-value for a challenger.",
+    "effect": "Estimated effect of a challenger on the goal.",
+    "effect_lower": "Lower end of its anytime-valid interval.",
+    "effect_upper": "Upper end of it.",
+    "units": "Units of a challenger.",
+}
