@@ -87,6 +87,12 @@ class Settings(BaseSettings):
         le=1e6,
         description="Seconds between two looks at all experiments that run; 0: no server looks",
     )
+    control_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=3_600,
+        description="Seconds between two looks at all deployments; 0: this server does not look",
+    )
     evaluator_dry_run: bool = Field(
         default=False,
         description="Only look and log what would be done with automatic experiments",

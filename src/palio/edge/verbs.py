@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from palio.access.domain import Identity
 from palio.access.service import Audit, Keys
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.units import Units
@@ -28,6 +29,7 @@ class Verbs:
     lifecycles: Lifecycles
     artifacts: Artifacts
     endpoints: Endpoints
+    deployments: Deployments
     experiments: Experiments
     outcomes: Outcomes
     units: Units
@@ -50,6 +52,7 @@ NOUNS: Mapping[str, type[object]] = {
     "lifecycles": Lifecycles,
     "artifacts": Artifacts,
     "endpoints": Endpoints,
+    "deployments": Deployments,
     "experiments": Experiments,
     "outcomes": Outcomes,
     "units": Units,

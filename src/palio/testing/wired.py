@@ -8,6 +8,7 @@ from pathlib import Path
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.sources import FileSources
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import Endpoints
 from palio.experiments.designs.design import ExperimentDraft
@@ -24,7 +25,7 @@ from palio.registry.service import Models
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.registry.signing.attestation import NOBODY, Vouching
 from palio.registry.versions import Versions
-from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
+from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds, FakeRuntime
 
 __all__ = ["Wired"]
 
@@ -41,6 +42,7 @@ class Wired:
     ids: FakeIds = field(default_factory=FakeIds)
     files: FakeArtifacts = field(default_factory=FakeArtifacts)
     vouching: Vouching = NOBODY
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
     pseudonyms: Pseudonyms = AS_SENT
     retention_days: int | None = None
 
@@ -81,6 +83,13 @@ class Wired:
     def endpoints(self) -> Endpoints:
         """Verbs on endpoints."""
         return Endpoints(store=self.store, clock=self.clock, actor=self.actor)
+
+    @property
+    def deployments(self) -> Deployments:
+        """Verbs on deployments."""
+        return Deployments(
+            store=self.store, clock=self.clock, actor=self.actor, runtime=self.runtime
+        )
 
     @property
     def experiments(self) -> Experiments:

@@ -245,7 +245,9 @@ class Canary:
         _within("canary.min_sample", self.min_sample, 1, 10**9)
 
 
-_NOT_WORSE = Guardrail(limit=0.05)
+def _usual() -> tuple[Guardrail, ...]:
+    """Return what must not be shown where nobody says what."""
+    return (Guardrail(limit=0.05),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +291,7 @@ class DeploymentDraft:
     health_check: HealthCheck = field(default_factory=HealthCheck)
     traffic_share: float = 1.0
     rollback_on_error: bool = True
-    guardrails: tuple[Guardrail, ...] = (_NOT_WORSE,)
+    guardrails: tuple[Guardrail, ...] = field(default_factory=_usual)
     canary: Canary | None = None
     reason: str = ""
 
