@@ -28,6 +28,10 @@ from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
 from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.deployments.controller import CONTROLLER, Controller
+from palio.delivery.deployments.looking import Looking
+from palio.delivery.deployments.ports import Runtime
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.service import Endpoints
 from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
@@ -53,6 +57,7 @@ from palio.registry.versions import Versions
 from palio.serving.engine import Engine
 from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
+from palio.serving.probing import EngineRuntime
 from palio.session import Palio
 from palio.settings import Settings
 from palio.storage import schema
@@ -157,7 +162,7 @@ def _in_process(settings: Settings) -> Palio:
             store.close()
 
     return Palio(
-        verbs=_publishing(verbs, publisher),
+        verbs=_serving(verbs, publisher, EngineRuntime(engine)),
         _predict=server.predict,
         _closing=close,
         _loader=loader,
@@ -236,15 +241,18 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     engine = _engine(settings, store, loader, tally)
     name = _process()
     publisher = _publisher(store, engine, tally, server=name)
+    runtime = EngineRuntime(engine)
+    verbs = _serving(verbs, publisher, runtime)
+    controller = [_controller(store, settings, runtime)] if settings.control_s else []
     return create_app(
-        _publishing(verbs, publisher),
+        verbs,
         TickServer(engine),
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[publisher, *_background(store, settings, verbs)],
+        background=[publisher, *controller, *_background(store, settings, verbs)],
         metrics=_exposition(store, settings, publisher, server=name),
         dialects=dialects(settings),
     )
@@ -388,6 +396,17 @@ def _evaluator(
     )
 
 
+def _controller(store: SqlStore, settings: Settings, runtime: Runtime) -> Controller:
+    return Controller(
+        store=store,
+        looking=Looking(store=store, clock=_now, runtime=runtime, actor=CONTROLLER),
+        clock=_now,
+        holder=_process(),
+        interval_s=settings.control_s,
+        log=logging.getLogger("palio.controller").warning,
+    )
+
+
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
     days = settings.retention_days
     if days is None:
@@ -465,6 +484,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
         endpoints=Endpoints(store=store, clock=_now, actor=actor),
+        deployments=Deployments(store=store, clock=_now, actor=actor),
         experiments=Experiments(
             store=store,
             clock=_now,
@@ -518,9 +538,17 @@ def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) ->
     return Publisher(store, tally, _now, watch)
 
 
-def _publishing(verbs: Verbs, publisher: Publisher) -> Verbs:
-    """Return the verbs, of which those that read traffic have this process's published first."""
-    return replace(verbs, endpoints=replace(verbs.endpoints, publish=publisher.flush))
+def _serving(verbs: Verbs, publisher: Publisher, runtime: Runtime) -> Verbs:
+    """Return the verbs of a process that serves.
+
+    Those that read traffic have its own published first, and versions are asked where requests
+    ask them.
+    """
+    return replace(
+        verbs,
+        endpoints=replace(verbs.endpoints, publish=publisher.flush),
+        deployments=replace(verbs.deployments, publish=publisher.flush, runtime=runtime),
+    )
 
 
 def _process() -> str:

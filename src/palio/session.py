@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from palio.access.alerts import Alerts
 from palio.access.service import Audit, Keys
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.service import Endpoints
 from palio.edge.verbs import Verbs
@@ -109,6 +110,11 @@ class Palio:
     def endpoints(self) -> Endpoints:
         """Stable addresses that clients call."""
         return self.verbs.endpoints
+
+    @property
+    def deployments(self) -> Deployments:
+        """Versions placed behind endpoints, watched, and taken back where they fail."""
+        return self.verbs.deployments
 
     @property
     def experiments(self) -> Experiments:

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         default=None, description="whsec_… and base64: what these messages are signed with"
     )
+    control_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=3_600,
+        description="Seconds between two looks at all deployments; 0: this server does not look",
+    )
     evaluator_dry_run: bool = Field(
         default=False,
         description="Only look and log what would be done with automatic experiments",

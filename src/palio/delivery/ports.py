@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from palio.delivery.deployments.domain import Deployment
 from palio.delivery.domain import Answer, Endpoint, PredictRequest
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.experiments.ports import ExperimentUnit
@@ -50,6 +51,11 @@ class DeliveryUnit(ExperimentUnit, TrafficUnit, Protocol):
     @property
     def endpoints(self) -> Collection[Endpoint]:
         """Endpoints under their name."""
+        ...
+
+    @property
+    def deployments(self) -> Collection[Deployment]:
+        """Deployments under their name."""
         ...
 
     def revision(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
+from palio.delivery.deployments.placing import standing
 from palio.delivery.domain import Endpoint, OnError, Route, Table
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.traffic import EndpointMetrics, TrafficCounts, alive, summary
@@ -132,6 +133,7 @@ class Endpoints:
         with self.store.write() as unit:
             endpoint = _find(unit, name, lock=True)
             weighed = replace(endpoint, weights=weights)
+            _check_free(unit, name)
             _ = weighed.traffic  # refuses what is no distribution
             find_model(unit, endpoint.model, lock=True)
             for version in weights or ():
@@ -177,6 +179,7 @@ class Endpoints:
                     endpoint=name,
                     version=version,
                 )
+            _check_unplaced(unit, name, version)
             held = tuple(one for one in endpoint.held if one != version)
             unloaded = replace(endpoint, held=held)
             self._put(unit, "endpoint.unload", endpoint, unloaded, reason)
@@ -318,6 +321,27 @@ def routing_table(unit: DeliveryUnit) -> Table:
 
 def _nothing() -> None:
     """Do nothing: this process answers nobody."""
+
+
+def _check_free(unit: DeliveryUnit, name: str) -> None:
+    """Refuse to set weights beside deployments, which would take them back."""
+    names = ", ".join(one.name for one in standing(unit, name))
+    if names:
+        raise Conflict(
+            f"the traffic of {name} is shared out by its deployments: {names}; undeploy them "
+            "first, or send everything to one version by `palio endpoints override`",
+            endpoint=name,
+        )
+
+
+def _check_unplaced(unit: DeliveryUnit, name: str, version: str) -> None:
+    for one in standing(unit, name):
+        if one.version == version:
+            raise Conflict(
+                f"the deployment {one.name} has {name} hold {version}; undeploy it instead",
+                endpoint=name,
+                version=version,
+            )
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Endpoint:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from palio.access.alerts import Alerts
 from palio.access.domain import Identity
 from palio.access.service import Audit, Keys
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.service import Endpoints
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.units import Units
@@ -29,6 +30,7 @@ class Verbs:
     lifecycles: Lifecycles
     artifacts: Artifacts
     endpoints: Endpoints
+    deployments: Deployments
     experiments: Experiments
     outcomes: Outcomes
     units: Units
@@ -52,6 +54,7 @@ NOUNS: Mapping[str, type[object]] = {
     "lifecycles": Lifecycles,
     "artifacts": Artifacts,
     "endpoints": Endpoints,
+    "deployments": Deployments,
     "experiments": Experiments,
     "outcomes": Outcomes,
     "units": Units,

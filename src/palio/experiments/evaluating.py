@@ -7,14 +7,13 @@ looking twice, or in two processes, changes nothing more than once.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from palio.errors import AlreadyExists, PalioError
+from palio.experiments.attending import Leasing, guarded
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Decision, DecisionKind
 from palio.experiments.lease import Lease
@@ -26,7 +25,6 @@ __all__ = ["EVALUATOR", "Act", "Evaluator"]
 
 EVALUATOR = "evaluator"
 """Name of the lease, and of who acts in the audit log."""
-_INTERVALS = 3  # that a lease outlives its last renewal
 _TICK_S = 1.0  # between two steps while a bandit runs
 T = TypeVar("T")
 
@@ -95,7 +93,7 @@ class Evaluator:
         sequence of Act
             One for each experiment that was looked at; none without the lease.
         """
-        if not self._leads():
+        if not self._leasing.leads():
             self._bandits = False
             return []
         running = self._running()
@@ -110,44 +108,21 @@ class Evaluator:
 
     def leader(self) -> Lease | None:
         """Return the lease that is in force, if any."""
-        with self.store.read() as unit:
-            lease = unit.leases.get(self.lease)
-        return lease if lease is not None and lease.until > self.clock() else None
+        return self._leasing.leader()
 
     def release(self) -> None:
         """Give the lease back, so that another process need not wait for its end."""
-        with self.store.write() as unit:
-            lease = unit.leases.get(self.lease, lock=True)
-            if lease is not None and lease.holder == self.holder:
-                unit.leases.put_many([self._lease(self.clock())])
+        self._leasing.release()
 
-    def _leads(self) -> bool:
-        """Tell whether this process holds the lease, taken or renewed where that is due."""
-        now = self.clock()
-        held = self.leader()
-        if held is not None and held.holder != self.holder:
-            return False
-        if held is not None and held.until - now > timedelta(seconds=2 * self.interval_s):
-            return True
-        try:
-            with self.store.write() as unit:
-                return self._taken(unit, now)
-        except AlreadyExists:  # another process was first
-            return False
-
-    def _taken(self, unit: ExperimentUnit, now: datetime) -> bool:
-        lease = unit.leases.get(self.lease, lock=True)
-        mine = self._lease(now + timedelta(seconds=_INTERVALS * self.interval_s))
-        if lease is None:
-            unit.leases.add(mine)
-            return True
-        if lease.holder != self.holder and lease.until > now:
-            return False
-        unit.leases.put_many([mine])
-        return True
-
-    def _lease(self, until: datetime) -> Lease:
-        return Lease(name=self.lease, holder=self.holder, until=until)
+    @property
+    def _leasing(self) -> Leasing:
+        return Leasing(
+            store=self.store,
+            name=self.lease,
+            holder=self.holder,
+            clock=self.clock,
+            interval_s=self.interval_s,
+        )
 
     def _running(self) -> Sequence[Experiment]:
         with self.store.read() as unit:
@@ -165,7 +140,7 @@ class Evaluator:
     def _attended(self, experiment: Experiment) -> Act | None:
         """Look at one experiment and act, unless a step has taken longer than the lease."""
         act = partial(self._act, experiment)
-        return self._guarded(act, experiment.key) if self._leads() else None
+        return self._guarded(act, experiment.key) if self._leasing.leads() else None
 
     def _act(self, experiment: Experiment) -> Act:
         key, decision = experiment.key, self.experiments.analyze(experiment.key).decision
@@ -193,11 +168,4 @@ class Evaluator:
         return verbs.get(kind)
 
     def _guarded(self, work: Callable[[], T], what: str) -> T | None:
-        """Return what comes of it; what fails is told, and tried again next time."""
-        try:
-            return work()
-        except PalioError as refused:
-            self.log(f"{what}: {refused}; it is tried again next time")
-        except Exception:  # noqa: BLE001 - one failure never stops the others
-            self.log(f"{what} has failed; it is tried again next time\n{traceback.format_exc()}")
-        return None
+        return guarded(work, what, self.log)

@@ -39,6 +39,7 @@ _DECODERS = {kind: msgspec.json.Decoder(event) for kind, event in _KINDS.items()
 _ENCODE = msgspec.json.Encoder().encode
 _AUDIT_FIELDS = [str(column.name) for column in audit_entries.c]
 _OTHER_NOUNS = (
+    "deployment",
     "endpoint",
     "experiment",
     "key",
@@ -253,11 +254,13 @@ def _of_model(model: str) -> ColumnElement[bool]:
     elsewhere = or_(*(_starts(action, noun, ".") for noun in _OTHER_NOUNS))
     served = select(tables.endpoints.c.name).where(tables.endpoints.c.model == model)
     tried = select(tables.experiments.c.key).where(tables.experiments.c.model == model)
+    placed = select(tables.deployments.c.name).where(tables.deployments.c.model == model)
     return or_(
         _starts(subject, model, ":"),
         _starts(subject, model, "@"),
         and_(subject == model, ~elsewhere),
         and_(_starts(action, "endpoint", "."), subject.in_(served)),
+        and_(_starts(action, "deployment", "."), subject.in_(placed)),
         and_(_starts(action, "experiment", "."), subject.in_(tried)),
     )
 

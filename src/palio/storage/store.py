@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from palio.access.alerts import Alert, AlertDelivery
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
+from palio.delivery.deployments.domain import Deployment
 from palio.delivery.domain import Endpoint
 from palio.delivery.traffic import ProcessUse, TrafficTotals
 from palio.delivery.uses import uses_within
@@ -114,6 +115,11 @@ class SqlUnit:
     def endpoints(self) -> SqlCollection[Endpoint]:
         """Endpoints."""
         return SqlCollection(self._connection, tables.endpoints, Endpoint)
+
+    @cached_property
+    def deployments(self) -> SqlCollection[Deployment]:
+        """Deployments."""
+        return SqlCollection(self._connection, tables.deployments, Deployment)
 
     @cached_property
     def experiments(self) -> SqlCollection[Experiment]:

@@ -501,6 +501,20 @@ process_uses = _keyed(
     _real("cpu_share"),
     _json("loaded"),
 )
+deployments = _listed(
+    "deployments",
+    ("name",),
+    *(_word(name) for name in ("name", "model", "version", "endpoint", "environment")),
+    *(_json(name) for name in ("resources", "scaling", "health_check", "guardrails", "canary")),
+    _real("traffic_share"),
+    _json("rollback_on_error"),
+    *(_word(name) for name in ("state", "verdict", "reason")),
+    *(_time(name) for name in ("since", "created_at")),
+    _word("created_by"),
+    _count("revision"),
+    *(_json(name) for name in ("weights_before", "holds", "health", "settled", "not_honoured")),
+    _refers(endpoint="endpoints.name"),
+)
 audit_entries = Table(
     "audit_entries",
     metadata,

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+from palio.delivery.deployments.ports import Probe
 from palio.errors import CorruptArtifact
 from palio.registry.domain import ArtifactFile, Manifest
 from palio.registry.ports import Difference, Leftover
 
-__all__ = ["FakeArtifacts", "FakeClock", "FakeIds", "FakeStagedFiles"]
+__all__ = ["FakeArtifacts", "FakeClock", "FakeIds", "FakeRuntime", "FakeStagedFiles"]
 
 
 class FakeClock:
@@ -47,6 +48,20 @@ class FakeIds:
     def __call__(self, prefix: str) -> str:
         """Return ``prefix`` followed by the next number."""
         return f"{prefix}{next(self._numbers)}"
+
+
+class FakeRuntime:
+    """A place where versions answer, or do not: as ``probes`` say, and well by default."""
+
+    def __init__(self) -> None:
+        self.probes: dict[str, Probe] = {}
+        self.asked: list[tuple[str, float]] = []
+
+    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
+        """Return what comes of asking a version."""
+        reference = f"{model}:{version}"
+        self.asked.append((reference, timeout_s))
+        return self.probes.get(reference, Probe(latency_ms=1.0))
 
 
 class FakeStagedFiles:

@@ -21,6 +21,7 @@ from palio.access.alerts import Alert, AlertDelivery
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
+from palio.delivery.deployments.domain import Deployment
 from palio.delivery.domain import Endpoint
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.delivery.uses import uses_within
@@ -271,6 +272,7 @@ class MemoryAuditLog:
         self._entries = state.audit
         self._endpoints = MemoryCollection(state, Endpoint, "name")
         self._experiments = MemoryCollection(state, Experiment, "key")
+        self._deployments = MemoryCollection(state, Deployment, "name")
 
     def append(self, change: Change) -> AuditEntry:
         """Seal a change after the last entry."""
@@ -302,7 +304,8 @@ class MemoryAuditLog:
     def _is_of(self, model: str) -> Callable[[AuditEntry], bool]:
         endpoints = {one.name for one in self._endpoints.find(model=model)}
         experiments = {one.key for one in self._experiments.find(model=model)}
-        others = {"endpoint": endpoints, "experiment": experiments}
+        deployments = {one.name for one in self._deployments.find(model=model)}
+        others = {"endpoint": endpoints, "experiment": experiments, "deployment": deployments}
         others |= {one: set() for one in ("key", "lifecycle", "units")}
 
         def is_of(entry: AuditEntry) -> bool:
@@ -328,6 +331,7 @@ class MemoryUnit:
         self.attestations = MemoryCollection(state, Attestation, "model", "version", "seq")
         self.alias_moves = MemoryCollection(state, AliasMove, "model", "alias", "seq")
         self.endpoints = MemoryCollection(state, Endpoint, "name")
+        self.deployments = MemoryCollection(state, Deployment, "name")
         self.experiments = MemoryCollection(state, Experiment, "key")
         self.cursors = MemoryCollection(state, Cursor, "experiment")
         self.unit_values = MemoryCollection(state, UnitValues, "experiment", "epoch", "unit")

@@ -9,6 +9,19 @@ from typing import Any
 
 from palio.access.alerts import Alert, AlertDelivery, DeliveryState, Severity
 from palio.access.domain import ApiKey, Role
+from palio.delivery.deployments.domain import Deployment, Health
+from palio.delivery.deployments.domain import State as Standing
+from palio.delivery.deployments.domain import Verdict as Shown
+from palio.delivery.deployments.evidence import Counts, Settled
+from palio.delivery.deployments.wanted import (
+    Canary,
+    GuardAction,
+    Guarded,
+    Guardrail,
+    HealthCheck,
+    Resources,
+    Scaling,
+)
 from palio.delivery.domain import Endpoint, OnError
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums, TrafficTotals
 from palio.experiments.designs.assignment import Namespace
@@ -367,6 +380,58 @@ _USE = ProcessUse(
     process=ODD, server=ODD, at=WHEN, rss_bytes=2**40, cpu_share=0.1 + 0.2, loaded=("m:v", ODD)
 )
 
+_BARE_DEPLOYMENT = Deployment(
+    name="z",
+    model="m",
+    version="v",
+    endpoint="pay",
+    state=Standing.PENDING,
+    since=WHEN,
+    created_at=WHEN,
+    created_by="ann",
+)
+_DEPLOYMENT = Deployment(
+    name="y",
+    model="m",
+    version="w",
+    endpoint="pay",
+    environment="staging",
+    resources=Resources(cpu=0.5, memory_bytes=2**33, gpu=1),
+    scaling=Scaling(min_replicas=2, max_replicas=10, target_cpu=0.7),
+    health_check=HealthCheck(interval_s=30.0, timeout_s=0.25, failure_threshold=4),
+    traffic_share=0.1 + 0.2,
+    rollback_on_error=False,
+    guardrails=(
+        Guardrail(limit=0.1 + 0.2, alpha=0.01, window_s=60),
+        Guardrail(metric=Guarded.LATENCY, margin=0.5, action=GuardAction.WARN),
+    ),
+    canary=Canary(start_share=0.1, success_threshold=0.9, duration_s=60.5, min_sample=7),
+    reason=ODD,
+    state=Standing.CANARY,
+    since=WHEN,
+    created_at=WHEN,
+    created_by=ODD,
+    verdict=Shown.INCONCLUSIVE,
+    revision=2**40,
+    weights_before={"v": 0.75, "w": 0.25},
+    holds=False,
+    health=Health(
+        at=WHEN,
+        healthy=False,
+        failures=4,
+        reason=ODD,
+        latency_ms=0.1 + 0.2,
+        rss_bytes=2**40,
+        waiting=(ODD,),
+        loading=True,
+    ),
+    settled=Settled(
+        second=2**33,
+        own=Counts(requests=3, errors=1, latencies=((700, 3),)),
+        others=Counts(requests=2),
+    ),
+    not_honoured=(ODD,),
+)
 RECORDS: Mapping[str, Sequence[Any]] = {
     "keys": [_KEY, replace(_KEY, id="key_2", role=Role.VIEWER, expires_at=None, revoked_at=None)],
     "models": [
@@ -415,6 +480,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
         ),
         Endpoint(name="an", model="m", created_at=WHEN, created_by="ann"),
     ],
+    "deployments": [_BARE_DEPLOYMENT, _DEPLOYMENT],
     "experiments": [
         _EXPERIMENT,
         replace(
@@ -479,6 +545,7 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
     "alias_moves": ("models", "versions"),
     "attestations": ("models", "versions"),
     "endpoints": ("models",),
+    "deployments": ("models", "endpoints"),
     "experiments": ("models",),
     **dict.fromkeys(
         (
@@ -515,6 +582,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "traffic": ("second", "process", "endpoint", "model", "version"),
     "traffic_totals": ("server", "process", "endpoint", "model", "version"),
     "process_uses": ("process",),
+    "deployments": ("name",),
     "variant_counts": ("experiment", "epoch", "variant"),
     "reported_sums": ("experiment", "variant", "metric"),
     "crossings": ("experiment", "metric", "variant", "verdict"),

@@ -9,6 +9,7 @@ from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.sources import FileSources
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import Endpoints
 from palio.experiments.designs.design import ExperimentDraft
@@ -25,7 +26,7 @@ from palio.registry.service import Models
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 from palio.registry.signing.attestation import NOBODY, Vouching
 from palio.registry.versions import Versions
-from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds
+from palio.testing.fakes import FakeArtifacts, FakeClock, FakeIds, FakeRuntime
 
 __all__ = ["Wired"]
 
@@ -42,6 +43,7 @@ class Wired:
     ids: FakeIds = field(default_factory=FakeIds)
     files: FakeArtifacts = field(default_factory=FakeArtifacts)
     vouching: Vouching = NOBODY
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
     pseudonyms: Pseudonyms = AS_SENT
     retention_days: int | None = None
 
@@ -82,6 +84,13 @@ class Wired:
     def endpoints(self) -> Endpoints:
         """Verbs on endpoints."""
         return Endpoints(store=self.store, clock=self.clock, actor=self.actor)
+
+    @property
+    def deployments(self) -> Deployments:
+        """Verbs on deployments."""
+        return Deployments(
+            store=self.store, clock=self.clock, actor=self.actor, runtime=self.runtime
+        )
 
     @property
     def experiments(self) -> Experiments:

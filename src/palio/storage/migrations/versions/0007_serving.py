@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
     _make_traffic()
     _make_alerts()
+    _make_deployments()
 
 
 def _make_traffic() -> None:
@@ -82,6 +83,35 @@ def _make_alerts() -> None:
         sa.PrimaryKeyConstraint("alert", "target", name="pk_alert_deliveries"),
     )
     op.create_index("ix_alert_deliveries_state", "alert_deliveries", ["state"])
+
+
+def _make_deployments() -> None:
+    op.create_table(
+        "deployments",
+        sa.Column(
+            "added",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        *map(_text, ("name", "model", "version", "endpoint", "environment")),
+        *map(_json, ("resources", "scaling", "health_check", "guardrails", "canary")),
+        sa.Column("traffic_share", sa.Float(53), nullable=False),
+        _json("rollback_on_error"),
+        *map(_text, ("state", "verdict", "reason")),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        _text("created_by"),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        *map(_json, ("weights_before", "holds", "health", "settled", "not_honoured")),
+        sa.ForeignKeyConstraint(["endpoint"], ["endpoints.name"], name="fk_deployments_endpoint"),
+        sa.PrimaryKeyConstraint("added", name="pk_deployments"),
+        sa.UniqueConstraint("name", name="uq_deployments_name"),
+    )
+
+
+def _json(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), nullable=True)
 
 
 def _text(name: str) -> sa.Column[Any]:

@@ -1,0 +1,1 @@
+"""Deployments: a version placed behind an endpoint, watched, and taken back where it fails."""

@@ -1,0 +1,57 @@
+"""What deployments need of the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["NOBODY", "Probe", "Runtime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What came of asking a version: nothing in ``reason`` where it has answered.
+
+    ``loading`` tells that it is not in memory yet, which is no failure.
+    """
+
+    latency_ms: float | None = None
+    reason: str = ""
+    loading: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether it has answered."""
+        return not (self.reason or self.loading)
+
+
+class Runtime(Protocol):
+    """Where versions answer. Safe to share between threads.
+
+    Obligation: it never raises what the version raises, and gives the time back however long the
+    version takes.
+    """
+
+    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
+        """Load a version and ask it about a row made from its signature.
+
+        Parameters
+        ----------
+        model, version
+            Which one; an endpoint holds it.
+        timeout_s
+            Seconds that the answer may take; a version that is loading for longer is told as
+            such.
+        """
+        ...
+
+
+class _Nobody:
+    """No runtime: nothing is ever ready."""
+
+    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:  # noqa: ARG002
+        """Tell that somebody else must ask."""
+        return Probe(reason=f"nothing here can ask {model}:{version}; a server can", loading=True)
+
+
+NOBODY: Runtime = _Nobody()

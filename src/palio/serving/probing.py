@@ -1,0 +1,95 @@
+"""Whether a version answers: it is asked about a row made from its signature."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from palio.delivery.deployments.ports import Probe
+from palio.delivery.domain import Choice
+from palio.registry.signature import Cell, FeatureType, Signature
+from palio.serving.engine import Engine
+
+__all__ = ["EngineRuntime", "sample_row"]
+
+_SAMPLES: dict[FeatureType, Cell] = {
+    FeatureType.NUMBER: 0.0,
+    FeatureType.INTEGER: 0,
+    FeatureType.BOOLEAN: False,
+    FeatureType.STRING: "",
+}
+
+
+def sample_row(signature: Signature) -> list[Cell]:
+    """Return a row that a version's signature takes."""
+    return [_SAMPLES[feature.type] for feature in signature.features]
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One question, asked in a thread of its own: a version may never answer."""
+
+    is_loaded: Event = field(default_factory=Event)
+    is_over: Event = field(default_factory=Event)
+    reason: str = ""
+    latency_ms: float | None = None
+
+    def ask(self, engine: Engine, choice: Choice) -> None:
+        try:
+            self._ask(engine, choice)
+        except Exception as failed:  # noqa: BLE001 - whatever a model raises is its failure
+            self.reason = f"{type(failed).__name__}: {failed}"
+        self.is_loaded.set()
+        self.is_over.set()
+
+    def _ask(self, engine: Engine, choice: Choice) -> None:
+        engine.refresh()  # an endpoint holds it: it is loaded once, with what requests need
+        loaded = engine.loaded(choice) or engine.load(choice)
+        self.is_loaded.set()
+        if loaded.failure is not None:
+            raise loaded.failure
+        if loaded.signature is None or loaded.predictor is None:
+            self.reason = "it was registered without a signature and cannot serve"
+            return
+        started = time.perf_counter()
+        loaded.predictor.predict(loaded.signature.table([sample_row(loaded.signature)]))
+        self.latency_ms = (time.perf_counter() - started) * 1_000
+
+
+class EngineRuntime:
+    """Asks the versions that a process has in memory, as its requests would.
+
+    One that does not answer is not asked a second time while it is still at it: questions never
+    pile up.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = Lock()
+        self._asking: dict[tuple[str, str], _Asking] = {}
+
+    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
+        """Load a version and ask it about a row made from its signature."""
+        asking = self._begun(model, version)
+        if not asking.is_loaded.wait(timeout_s):
+            return Probe(loading=True)
+        if not asking.is_over.wait(timeout_s):
+            return Probe(reason=f"it has not answered within {timeout_s:g} s")
+        with self._lock:
+            self._asking.pop((model, version), None)
+        latency_ms = asking.latency_ms
+        if latency_ms is not None and latency_ms > timeout_s * 1_000:  # to an earlier question
+            return Probe(reason=f"it has answered after {latency_ms / 1_000:.3g} s")
+        return Probe(latency_ms=latency_ms, reason=asking.reason)
+
+    def _begun(self, model: str, version: str) -> _Asking:
+        """Return the question that is asked already, or begin to ask."""
+        key = (model, version)
+        with self._lock:
+            found = self._asking.get(key)
+            if found is None:
+                found = self._asking[key] = _Asking()
+                work = (self._engine, Choice(model, version))
+                Thread(target=found.ask, args=work, name="palio-probe", daemon=True).start()
+        return found
