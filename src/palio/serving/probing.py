@@ -21,9 +21,12 @@ _SAMPLES: dict[FeatureType, Cell] = {
 }
 
 
-def sample_row(signature: Signature) -> list[Cell]:
+def sample_row(signature: Signature) -> list[Cell | list[Cell]]:
     """Return a row that a version's signature takes."""
-    return [_SAMPLES[feature.type] for feature in signature.features]
+    return [
+        _SAMPLES[feature.type] if feature.size is None else [_SAMPLES[feature.type]] * feature.size
+        for feature in signature.features
+    ]
 
 
 @dataclass(slots=True)
