@@ -8,7 +8,7 @@ from typing import Any
 
 from palio.experiments.designs.metrics import Metric
 from palio.experiments.domain import Experiment
-from palio.experiments.judging.analysis import Arm, Contrast, Report, Verdict
+from palio.experiments.judging.analysis import Arm, Contrast, MetricFigures, Report, Verdict
 
 __all__ = ["NOBODY", "rendered", "summary"]
 
@@ -70,8 +70,8 @@ def _comparison(experiment: Experiment, report: Report, row: Contrast) -> dict[s
     winner = {Verdict.BETTER: row.variant, Verdict.WORSE: control}.get(row.verdict, NOBODY)
     better = 0.0 if row.relative is None else 100 * metric.direction.sign * row.relative
     return {
-        "control_mean": means[control].mean,
-        "treatment_mean": means[row.variant].mean,
+        "control_mean": _mean(means[control]),
+        "treatment_mean": _mean(means[row.variant]),
         "control_samples": means[control].n,
         "treatment_samples": means[row.variant].n,
         "difference": row.effect,
@@ -91,13 +91,17 @@ def _statistics(experiment: Experiment, arm: Arm) -> dict[str, Any]:
         "requests": arm.requests,
         "errors": arm.errors,
         "metrics": {
-            name: {"mean": one.mean, "std": one.sd, "count": one.n}
+            name: {"mean": _mean(one), "std": one.sd, "count": one.n}
             for name, one in arm.metrics.items()
         },
         "reported_without_request": {
             name: {"mean": one.mean, "count": one.n} for name, one in arm.reported.items()
         },
     }
+
+
+def _mean(figures: MetricFigures) -> float | None:
+    return figures.mean if figures.n else None
 
 
 def _metric(experiment: Experiment, name: str) -> Metric:

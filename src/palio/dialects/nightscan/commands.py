@@ -1,22 +1,21 @@
-"""The document's two scripts as ``palio nightscan``: registry, experiment, and deployments."""
+"""The commands of ``palio nightscan``: those on models and experiments, and all together."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from palio.dialects.nightscan import deploying
 from palio.dialects.nightscan.experiments import ABTestManager
 from palio.dialects.nightscan.models import ModelRegistry
+from palio.dialects.nightscan.printing import AsJson, session, shown
 from palio.dialects.nightscan.words import ModelStatus, NightscanSettings
-from palio.edge.session import Session
 from palio.errors import InvalidInput
 
 __all__ = ["app"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Experiment = Annotated[str, typer.Argument(help="Id of the experiment.")]
 
 app = typer.Typer(no_args_is_help=True, help="Registry, experiments and deployments of models.")
@@ -24,30 +23,7 @@ registry = typer.Typer(no_args_is_help=True, help="Model versions.")
 experiment = typer.Typer(no_args_is_help=True, help="A/B tests.")
 app.add_typer(registry, name="registry")
 app.add_typer(experiment, name="experiment")
-
-
-def session(ctx: typer.Context) -> Session:
-    """Open the store or server that the command line names."""
-    shell: Any = ctx.find_root().obj
-    entered: Session = ctx.with_resource(shell.wiring.connect(shell.store, key=shell.key))
-    return entered
-
-
-def shown(
-    records: Any,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    as_json: bool,
-) -> None:
-    """Print records as JSON, or as columns."""
-    if as_json:
-        typer.echo(json.dumps(records, indent=2))
-        return
-    table = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
-    widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
-    for row in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+app.add_typer(deploying.app)
 
 
 @registry.command("list")

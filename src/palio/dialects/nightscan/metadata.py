@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from palio.delivery.deployments.wanted import PRODUCTION
 from palio.dialects.nightscan.words import ModelStatus, status_of
+from palio.edge.verbs import Verbs
 from palio.registry.domain import Version
 from palio.registry.lifecycle import Lifecycle
 
-__all__ = ["ModelMetadata", "described", "metadata_of"]
+__all__ = ["ModelMetadata", "described", "in_production", "metadata_of"]
 
 _NAME, _MADE, _MARK = "name", "created_at", "true"
 
@@ -60,16 +62,32 @@ def described(metadata: ModelMetadata) -> dict[str, Any]:
     }
 
 
-def metadata_of(version: Version, lifecycle: Lifecycle) -> ModelMetadata:
-    """Return what is known of a version, whoever has registered it."""
+def in_production(verbs: Verbs) -> frozenset[str]:
+    """Return the versions that are deployed in production, whatever stage they stand in."""
+    return frozenset(one.reference for one in verbs.deployments.list(environment=PRODUCTION))
+
+
+def metadata_of(
+    version: Version, lifecycle: Lifecycle, deployed: Collection[str] = ()
+) -> ModelMetadata:
+    """Return what is known of a version, whoever has registered it.
+
+    Parameters
+    ----------
+    version, lifecycle
+        The version, and the lifecycle of its model.
+    deployed
+        The versions that are deployed in production.
+    """
     made = version.source.get(_MADE)
+    stands = status_of(version.stage, lifecycle)
     return ModelMetadata(
         model_id=version.model,
         version=version.version,
         name=version.source.get(_NAME, version.reference),
         description=version.description,
         created_at=datetime.fromisoformat(made) if made else version.created_at,
-        status=status_of(version.stage, lifecycle),
+        status=ModelStatus.DEPLOYED if version.reference in deployed else stands,
         framework=version.framework,
         architecture=version.architecture,
         dataset_version=version.dataset_version,

@@ -8,7 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from palio.dialects.nightscan.metadata import ModelMetadata, described, metadata_of
+from palio.dialects.nightscan.metadata import (
+    ModelMetadata,
+    described,
+    in_production,
+    metadata_of,
+)
 from palio.dialects.nightscan.networks import is_module, prepared
 from palio.dialects.nightscan.opening import ensure_model, opened
 from palio.dialects.nightscan.tree import tree_of
@@ -66,8 +71,9 @@ class ModelRegistry:
     ) -> list[ModelMetadata]:
         """Return the versions of all models or of one, in one status if asked."""
         names = [one.name for one in self._verbs.models.list()] if model_id is None else [model_id]
+        deployed = in_production(self._verbs)
         found = [
-            metadata_of(version, lifecycle)
+            metadata_of(version, lifecycle, deployed)
             for name in names
             for lifecycle in [self._verbs.models.lifecycle(name)]
             for version in self._verbs.versions.list(name)
@@ -85,7 +91,7 @@ class ModelRegistry:
         else:
             moved = self._verbs.versions.move(reference, stage, reason)
         self.follow()
-        return metadata_of(moved, lifecycle)
+        return self._known(moved)
 
     def compare_models(self, first: tuple[str, str], second: tuple[str, str]) -> dict[str, Any]:
         """Hold the metrics of the second version against those of the first.
@@ -146,7 +152,8 @@ class ModelRegistry:
         )
 
     def _known(self, version: Version) -> ModelMetadata:
-        return metadata_of(version, self._verbs.models.lifecycle(version.model))
+        lifecycle = self._verbs.models.lifecycle(version.model)
+        return metadata_of(version, lifecycle, in_production(self._verbs))
 
 
 def _difference(row: MetricComparison, second: str) -> dict[str, float | bool | None]:

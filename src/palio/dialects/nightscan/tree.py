@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from palio.access.audit import AuditEntry
-from palio.dialects.nightscan.metadata import metadata_of
+from palio.dialects.nightscan.metadata import in_production, metadata_of
 from palio.dialects.nightscan.words import NightscanSettings
 from palio.edge.following import Follower, written
 from palio.edge.verbs import Verbs
@@ -44,11 +44,11 @@ class _Tree:
 
     def project(self, _: Sequence[AuditEntry]) -> None:
         """Write what the registry holds now."""
-        models = {}
+        models, deployed = {}, in_production(self._verbs)
         for model in self._verbs.models.list():
             lifecycle = self._verbs.models.lifecycle(model.name)
             for version in self._verbs.versions.list(model.name):
-                known = metadata_of(version, lifecycle).to_dict()
+                known = metadata_of(version, lifecycle, deployed).to_dict()
                 models[version.reference] = {**known, "file_path": self._file(version)}
         self._keep_older()
         content = {_OURS: "palio", "models": models}
