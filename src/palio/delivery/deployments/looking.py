@@ -22,7 +22,7 @@ from palio.delivery.ports import DeliveryUnit
 from palio.delivery.traffic import ProcessUse, alive
 from palio.ports import Clock, Store
 
-__all__ = ["Looking", "checked", "end"]
+__all__ = ["Looking", "OnAction", "checked", "end"]
 
 _SETTLED_S = 60  # after which the counts of a second are those that every process has published
 _WINDOW_S = 300  # of a canary's threshold
