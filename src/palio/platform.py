@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import palio
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.archives import Limits
@@ -43,15 +44,18 @@ from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.monitoring.deliverer import Deliverer
 from palio.monitoring.exposition import Exposition
 from palio.monitoring.processes import ProcessWatch
+from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
 from palio.registry.lifecycles import Lifecycles
-from palio.registry.ports import ArtifactReader
+from palio.registry.ports import ArtifactReader, Loader
 from palio.registry.service import Models
 from palio.registry.signing.attestation import Demand, Vouching
 from palio.registry.versions import Versions
 from palio.serving.engine import Engine
+from palio.serving.ensembles import EnsembleLoader
 from palio.serving.local import LocalServer, TickServer
 from palio.serving.probing import EngineRuntime
 from palio.session import Palio
@@ -249,7 +253,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         on_ready=on_ready,
         on_stop=store.close,
         background=[publisher, *controller, *_background(store, settings, verbs)],
-        metrics=Exposition(store, server=name, clock=_now, publish=publisher.flush),
+        metrics=_exposition(store, settings, publisher, server=name),
         dialects=dialects(settings),
     )
 
@@ -259,7 +263,41 @@ def _background(store: SqlStore, settings: Settings, verbs: Verbs) -> list[Backg
     found = [dialect.chore(own) for dialect in dialects(settings)]
     if settings.evaluate_s:
         found.append(_evaluator(store, settings, verbs))
+    found.append(_deliverer(store, settings))
     return [one for one in found if one is not None]
+
+
+def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
+    """Return what sends alerts, if anybody shall be sent them."""
+    found = receivers(settings.webhook_urls)
+    if not found:
+        return None
+    if settings.webhook_secret is None:
+        raise InvalidInput(
+            "PALIO_WEBHOOK_URLS is set and PALIO_WEBHOOK_SECRET is not, so that receivers could "
+            "not know who sends; set it to whsec_… and 32 random bytes in base64",
+            field="PALIO_WEBHOOK_SECRET",
+        )
+    return Deliverer(
+        store=store,
+        receivers=found,
+        secret=Secret.parse(settings.webhook_secret.get_secret_value()),
+        clock=_now,
+        log=logging.getLogger("palio.alerts").warning,
+    )
+
+
+def _exposition(
+    store: SqlStore, settings: Settings, publisher: Publisher, *, server: str
+) -> Exposition:
+    told = [one.families() for one in dialects(settings)]
+    return Exposition(
+        store,
+        server=server,
+        clock=_now,
+        publish=publisher.flush,
+        more=[one for one in told if one is not None],
+    )
 
 
 def dialects(settings: Settings) -> list[Dialect]:
@@ -326,9 +364,12 @@ def evaluate(
     store, vouching = _store(settings), _vouching(settings)
     verbs = _verbs(store, settings, vouching, Identity(EVALUATOR, Role.OPERATOR))
     evaluator = _evaluator(store, settings, verbs, dry_run=dry_run)
+    deliverer = _deliverer(store, settings)
     try:
         while True:
             acts, leader = evaluator.step(), evaluator.leader()
+            if deliverer is not None:
+                deliverer.step()
             other = leader is not None and leader.holder != evaluator.holder
             on_look(acts, leader.holder if leader is not None and other else None)
             if once:
@@ -460,6 +501,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             pseudonyms=pseudonyms,
             retention_days=settings.retention_days,
         ),
+        alerts=Alerts(store=store, actor=actor),
         keys=Keys(store=store, clock=_now, ids=_id, actor=actor),
         audit=Audit(store=store, actor=actor),
     )
@@ -487,7 +529,7 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: ArtifactLoader, tally: Tally) -> Engine:
+def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -> Engine:
     return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
 
 
@@ -514,11 +556,15 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _loader(
-    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
-) -> ArtifactLoader:
+def _loader(settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs) -> Loader:
     attested = partial(vouching.check_load, verbs.versions.attestations)
-    return ArtifactLoader(files, _trust(settings), attested)
+    return EnsembleLoader(
+        ArtifactLoader(files, _trust(settings), attested),
+        files,
+        verbs.versions.get,
+        attested=attested,
+        log=logging.getLogger("palio.ensembles").warning,
+    )
 
 
 def _vouching(settings: Settings) -> Vouching:

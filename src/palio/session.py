@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from palio.access.alerts import Alerts
 from palio.access.service import Audit, Keys
 from palio.delivery.deployments.service import Deployments
 from palio.delivery.domain import Answer, PredictRequest
@@ -25,6 +26,7 @@ from palio.experiments.service import Experiments
 from palio.ports import Clock
 from palio.registry.artifacts import Artifacts
 from palio.registry.domain import Attestation, Version, VersionDraft
+from palio.registry.ensembles.spec import ENSEMBLE, Combine, Ensemble, OnMemberError
 from palio.registry.lifecycles import Lifecycles
 from palio.registry.paths import Paths
 from palio.registry.ports import Loader, Predictor, TrustedKey
@@ -128,6 +130,11 @@ class Palio:
     def units(self) -> Units:
         """What is kept of units, and its end."""
         return self.verbs.units
+
+    @property
+    def alerts(self) -> Alerts:
+        """What people were told."""
+        return self.verbs.alerts
 
     @property
     def keys(self) -> Keys:
@@ -255,6 +262,60 @@ class Palio:
                 trust=trust,
             )
             return self.versions.register(model, draft, own | _written(files or {}, own, held))
+
+    def combine(
+        self,
+        model: str,
+        members: Sequence[str],
+        *,
+        version: str | None = None,
+        combine: str,
+        weights: Sequence[float] | None = None,
+        on_member_error: str = "fail",
+        min_members: int | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+    ) -> Version:
+        """Register an ensemble of other versions as a version.
+
+        Parameters
+        ----------
+        model
+            Name of the model; created when it does not exist.
+        members
+            2 to 32 versions as ``name:version``, which take the same rows.
+        version
+            Name of the version; made from the UTC time when not given.
+        combine
+            How their answers become one: ``mean``, ``weighted_mean``, ``median``, ``soft_vote``
+            or ``hard_vote``.
+        weights, on_member_error, min_members
+            How much each counts, and what happens when one fails, as ``Ensemble`` describes it.
+        metrics, tags, description
+            What is known of it, as ``VersionDraft`` describes it; ``versions.combine`` takes
+            more.
+
+        Returns
+        -------
+        Version
+            As registered.
+        """
+        ensemble = Ensemble(
+            members=cast("tuple[str, ...]", members),
+            combine=cast("Combine", combine),  # it checks the words itself
+            weights=None if weights is None else tuple(weights),
+            on_member_error=cast("OnMemberError", on_member_error),
+            min_members=min_members,
+        )
+        draft = VersionDraft(
+            version=version or version_of(self._clock()),
+            flavor=ENSEMBLE,
+            metrics=metrics or {},
+            tags=tags or {},
+            description=description,
+        )
+        return self.versions.combine(model, draft, ensemble)
 
     def train(
         self,

@@ -93,6 +93,13 @@ class Settings(BaseSettings):
         le=3_600,
         description="Seconds between two looks at all deployments; 0: this server does not look",
     )
+    webhook_urls: _Texts = Field(
+        default=(),
+        description="Addresses, http(s)://… with commas between, that alerts are sent to",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="whsec_… and base64: what these messages are signed with"
+    )
     evaluator_dry_run: bool = Field(
         default=False,
         description="Only look and log what would be done with automatic experiments",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role, required_role
 from palio.access.service import Audit, Keys
 from palio.delivery.deployments.service import Deployments
@@ -23,6 +24,7 @@ from palio.registry.versions import Versions
 from palio.testing.wired import Wired
 
 NOUNS = {
+    "alerts": Alerts,
     "artifacts": Artifacts,
     "audit": Audit,
     "deployments": Deployments,
@@ -46,11 +48,11 @@ VERBS = {
 # admins hand out keys
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
-    "endpoints.metrics",
+    *("endpoints.metrics", "alerts.list"),
     *("deployments.get", "deployments.health", "deployments.list", "deployments.metrics"),
     "deployments.status",
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
-    *("experiments.explore", "experiments.weights"),
+    *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),
     *("models.lifecycle", "versions.get", "versions.list", "lifecycles.list"),
     *("versions.fetch", "versions.search"),

@@ -72,6 +72,19 @@ def test_documents_stand_in_the_manifest(
     assert store.read("m", "v1", staged.manifest) == CONTENT | documents
 
 
+def test_a_document_of_its_own_is_enough(store: FsspecArtifactStore) -> None:
+    described = {"metadata.json": b"{}"}
+    with (
+        pytest.raises(InvalidInput, match="holds no files"),
+        store.stage("m", "v1", {}, described),
+    ):
+        pass
+    documents = {**described, "ensemble.json": b"[]"}
+    with store.stage("m", "v1", {}, documents) as staged:
+        staged.publish()
+    assert store.read("m", "v1", staged.manifest) == documents
+
+
 @pytest.mark.parametrize("name", [*sorted(RESERVED_FILES), "Manifest.JSON", "plots/pr.png"])
 def test_names_that_palio_writes_are_refused(
     store: FsspecArtifactStore, files: dict[str, Path], name: str

@@ -48,7 +48,7 @@ def example_of(command: Any) -> str:
 def test_the_commands_are_known() -> None:
     assert sorted(NAMES) == sorted(
         [
-            "analyze", "artifacts gc", "artifacts verify",
+            "alerts list", "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
             "deployments deploy", "deployments health", "deployments list", "deployments metrics",
@@ -56,8 +56,8 @@ def test_the_commands_are_known() -> None:
             "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
             "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
             "endpoints unload", "endpoints weigh",
-            "experiments analyze", "experiments complete", "experiments draft",
-            "experiments draft-from", "experiments explore",
+            "experiments analyze", "experiments assignments", "experiments complete",
+            "experiments draft", "experiments draft-from", "experiments explore",
             "experiments record", "experiments list", "experiments pause", "experiments refresh",
             "experiments resume", "experiments reweight",
             "experiments ship", "experiments show", "experiments simulate",
@@ -69,11 +69,11 @@ def test_the_commands_are_known() -> None:
             "off-policy",
             "models adopt", "models at", "models clear-alias", "models delete", "models purge",
             "models restore",
-            "models alias", "models aliases", "models card", "models compare", "models create",
-            "models download", "models edit", "models edit-model", "models history", "models list",
-            "models move", "models promote", "models register", "models requirements",
-            "models rollback", "models search", "models show", "models sign", "models verify",
-            "models versions",
+            "models alias", "models aliases", "models card", "models combine", "models compare",
+            "models create", "models download", "models edit", "models edit-model",
+            "models history", "models list", "models move", "models promote", "models register",
+            "models requirements", "models rollback", "models search", "models show",
+            "models sign", "models verify", "models versions",
             "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
             "store upgrade", "train", "units erase", "units retain",
         ]

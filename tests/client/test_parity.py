@@ -52,6 +52,7 @@ from palio.experiments.designs.design import ExperimentDraft, Metrics, Type, Var
 from palio.experiments.designs.policy import Policy, PolicyKind
 from palio.experiments.events import OutcomeDraft
 from palio.registry.domain import VersionDraft
+from palio.registry.ensembles.spec import Combine, Ensemble, OnMemberError
 from palio.registry.lifecycle import Lifecycle
 from palio.testing.attestations import FakeKey, signed_by
 
@@ -180,6 +181,15 @@ DEPLOYMENT = DeploymentDraft(
     canary=Canary(start_share=0.25, duration_s=1_000.0),
     reason="ü",
 )
+ENSEMBLE = Ensemble(
+    members=("credit:v1", "credit:v2"),
+    combine=Combine.SOFT_VOTE,
+    weights=(0.75, 0.25),
+    on_member_error=OnMemberError.SKIP,
+    min_members=2,
+)
+NO_FILES = VersionDraft(version="e9", flavor="ensemble")
+OF_NONE = Ensemble(members=("credit:v1", "credit:v9"), combine=Combine.MEAN)
 Step = Callable[[palio.Palio], Any]
 
 
@@ -232,6 +242,10 @@ STORY: list[Step] = [
     lambda p: p.versions.delete("kin:v1").source,
     lambda p: p.versions.register_from("lying", PLAIN, str(HERE)),
     lambda p: replace(p.versions.register("given", PLAIN, {"a/b.py": HERE}), manifest=None),
+    lambda p: p.versions.combine("both", VersionDraft(version="e1", flavor=""), ENSEMBLE),
+    lambda p: p.combine("both", ENSEMBLE.members, version="e2", combine="hard_vote").training,
+    lambda p: p.load("both:e2").predict([[1, 2, 3]]),
+    lambda p: [p.versions.delete(f"both:{one}").flavor for one in ("e1", "e2")],
     lambda p: p.versions.move("credit:v2", "testing", reason="try it"),
     lambda p: p.versions.promote("credit:v2", expected="v1", former_to="deprecated", reason="r"),
     lambda p: p.models.aliases("credit"),
@@ -318,6 +332,8 @@ STORY: list[Step] = [
     lambda p: p.experiments.start("r").weights,
     lambda p: p.experiments.reweight("r", {"control": 0.8, "challenger": 0.2}, reason="slow"),
     lambda p: p.experiments.weights("r"),
+    lambda p: p.experiments.assignments("r", limit=5),
+    lambda p: p.experiments.assignments("r", of="nobody"),
     lambda p: p.experiments.stop("r", "enough").epoch,
     lambda p: p.experiments.draft(BANDIT).design,
     lambda p: p.experiments.start("b").weights,
@@ -326,6 +342,7 @@ STORY: list[Step] = [
     lambda p: p.experiments.stop("b", "enough").state,
     lambda p: p.experiments.start(p.experiments.draft(servers.design("back")).key).state,
     lambda p: p.experiments.rollback("back", "complaints"),
+    lambda p: [(raised.alert.kind, raised.alert.severity) for raised in p.alerts.list(last=7)],
     lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,
     lambda p: p.keys.list(),
     lambda p: p.keys.revoke(p.keys.list()[-1].id),
@@ -350,9 +367,13 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (NotFound, lambda p: p.deployments.deploy(replace(DEPLOYMENT, version="v9"))),
     (InvalidInput, lambda p: p.deployments.metrics("nothing", window_s=901.0)),
     (NotFound, lambda p: p.deployments.rollback("nothing")),
+    (InvalidInput, lambda p: p.alerts.list(last=0)),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),
     (Refused, lambda p: p.versions.register_from("credit", PLAIN, str(HERE))),  # no root is open
+    (NotFound, lambda p: p.versions.combine("both", replace(PLAIN, flavor=""), OF_NONE)),
+    (InvalidInput, lambda p: p.combine("both", ["credit@champion", "credit:v2"], combine="mean")),
+    (InvalidInput, lambda p: p.versions.register("both", NO_FILES, {"a": HERE})),
     (InvalidInput, lambda p: p.versions.edit("credit:v1", description="\0")),
     (NotFound, lambda p: p.models.edit("nothing")),
     (NotFound, lambda p: p.versions.card("credit:v9")),

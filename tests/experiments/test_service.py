@@ -252,6 +252,17 @@ def test_an_ended_experiment_answers_its_record(serving: Wired) -> None:
     assert serving.experiments.verify("exp").differences == ()
 
 
+def test_people_may_name_the_better_variant_when_it_ends(serving: Wired) -> None:
+    serving.run(design())
+    with pytest.raises(InvalidInput, match="exp has no variant 'third'"):
+        serving.experiments.complete("exp", "enough", chosen="third")
+    ended = serving.experiments.complete("exp", "enough", chosen="control")
+    assert (ended.state, ended.winner, ended.chosen) == (State.COMPLETED, None, "control")
+    assert serving.audit.list()[-1].after == {"state": "completed", "chosen": "control"}
+    with pytest.raises(Conflict, match="has shipped nothing"):
+        serving.experiments.rollback("exp", "why")
+
+
 def test_a_paused_experiment_still_counts(serving: Wired) -> None:
     serving.run(design())
     serve(serving, 300)

@@ -45,6 +45,12 @@ SENT: dict[str, dict[str, Any]] = {
     "outcomes_record": {"json": {"request_id": "nothing", "value": []}},
     "versions_register": {"data": {"draft": DRAFT}, "files": [("files", ("a", b"a"))]},
     "versions_register_from": {"json": {"draft": {"version": "v1", "flavor": ""}, "source": "/a"}},
+    "versions_combine": {
+        "json": {
+            "draft": {"version": "e1", "flavor": ""},
+            "ensemble": {"members": ["nothing:v1", "nothing:v2"], "combine": "mean"},
+        }
+    },
     "models_create": {"json": {"name": "nothing", "lifecycle": "nothing"}},
     "versions_compare": {"json": {"references": ["nothing:v1", "nothing:v2"]}},
     "models_set_alias": {"json": {"version": "v1"}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from palio.access.alerts import AlertUnit
 from palio.access.audit import AuditEntry, AuditQuery, Change
 from palio.access.domain import ApiKey
 from palio.ports import Collection
@@ -47,8 +48,8 @@ class AuditLog(Protocol):
         ...
 
 
-class AccessUnit(Protocol):
-    """Keys and the audit log, inside one unit of work."""
+class AccessUnit(AlertUnit, Protocol):
+    """Keys, alerts and the audit log, inside one unit of work."""
 
     @property
     def keys(self) -> Collection[ApiKey]:

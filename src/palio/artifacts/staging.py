@@ -23,13 +23,15 @@ def files_of(source: Path | Mapping[str, Path], documents: Iterable[str]) -> dic
     Raises
     ------
     InvalidInput
-        If there are none, or one of them is no regular file, would lie outside of the version's
-        folder, or has a name that Palio writes itself: those of ``documents``, and the reserved
-        ones in whatever case.
+        If there are none, and no document says more than the reserved ones, which describe;
+        or if one of them is no regular file, would lie outside of the version's folder, or has
+        a name that Palio writes itself: those of ``documents``, and the reserved ones in
+        whatever case.
     """
     given = _below(source) if isinstance(source, Path) else source
     found = dict(sorted(given.items()))
-    if not found:
+    documents = frozenset(documents)
+    if not found and documents <= RESERVED_FILES:
         raise _unusable(source, "holds no files; save the model there first")
     taken = RESERVED_FILES.union(documents)
     paths = Paths("files", most=sys.maxsize)  # on this machine nobody counts

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from palio.cli import (
     access,
+    alerts,
     analyzing,
     artifacts,
     cards,
+    combining,
     comparing,
     deletion,
     deployments,
@@ -107,6 +109,7 @@ def build(
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(units.app, name="units")
+    app.add_typer(alerts.app, name="alerts")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.add_typer(serving.store, name="store")
@@ -141,7 +144,7 @@ def _models() -> typer.Typer:
     app = typer.Typer(
         no_args_is_help=True, help="Models, their versions, stages, aliases and signatures."
     )
-    for part in (models, registering, searching, cards, signing, downloading, deletion):
+    for part in (models, registering, combining, searching, cards, signing, downloading, deletion):
         app.add_typer(part.app)
     return app
 

@@ -129,6 +129,7 @@ def show(ctx: typer.Context, key: Key, as_json: AsJson = False) -> None:
             ("started", moment(found.started_at)),
             ("champion then", found.champion),
             ("winner", found.winner),
+            ("chosen", found.chosen),
         ],
         as_json=as_json,
     )
@@ -180,12 +181,38 @@ def stop(
 
 
 @app.command()
-def complete(ctx: typer.Context, key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
+def assignments(
+    ctx: typer.Context,
+    key: Key,
+    of: Annotated[str | None, typer.Option(help="The unit that is asked for.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 1_000,
+    as_json: AsJson = False,
+) -> None:
+    """List the variants that units of a sticky experiment keep.
+
+    [dim]palio experiments assignments credit-ab --of user-42[/dim]
+    """
+    found = verbs(ctx).experiments.assignments(key, of, limit)
+    rows = [(one.unit, one.variant, one.epoch, moment(one.at)) for one in found]
+    columns = ("unit", "variant", "epoch", "since")
+    listing(found, columns, rows, as_json=as_json, empty="no unit keeps a variant")
+
+
+@app.command()
+def complete(
+    ctx: typer.Context,
+    key: Key,
+    reason: Reason = "",
+    chosen: Annotated[
+        str | None, typer.Option(help="The variant that people take for the better one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """End it with the decision it has; production stays as it is.
 
-    [dim]palio experiments complete credit-ab[/dim]
+    [dim]palio experiments complete credit-ab --chosen control[/dim]
     """
-    made = verbs(ctx).experiments.complete(key, reason)
+    made = verbs(ctx).experiments.complete(key, reason, chosen)
     done(made, f"{key} is completed; production stays as it is", as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from palio.access.domain import Identity
 from palio.delivery.domain import Answer, PredictRequest
+from palio.delivery.observed import Observed
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
 
@@ -28,6 +29,9 @@ class Served:
     ----------
     verbs
         The verbs in the name of a request's caller.
+    own
+        The verbs in the name of the dialect, with the role of an operator: for what a caller
+        of a lesser role may have done for themself alone.
     caller
         Who sent a request.
     predict
@@ -37,6 +41,7 @@ class Served:
     """
 
     verbs: Callable[[Request], Verbs]
+    own: Callable[[str], Verbs]
     caller: Callable[[Request], Identity]
     predict: Callable[[Request, PredictRequest], Awaitable[Answer]]
     changed: Callable[[], None]
@@ -58,12 +63,16 @@ class Dialect:
     chores
         Where the function lies that makes what its files on disk need to be kept current:
         ``(Verbs) -> Background``, its step done by servers again and again.
+    metrics
+        Where the function lies that tells Prometheus what is seen under its own names:
+        ``(Observed) -> Iterable[Metric]``; no two faces may use one name.
     """
 
     name: str
     routes: str | None = None
     commands: str | None = None
     chores: str | None = None
+    metrics: str | None = None
 
     def router(self, served: Served) -> APIRouter | None:
         """Return its routes, if it has any."""
@@ -73,6 +82,13 @@ class Dialect:
     def chore(self, verbs: Verbs) -> Any:
         """Return what keeps its files current, if it has any."""
         return _found(self.chores, verbs)
+
+    def families(self) -> Callable[[Observed], Iterable[Any]] | None:
+        """Return what tells Prometheus in its names, if it does."""
+        if self.metrics is None:
+            return None
+        found: Callable[[Observed], Iterable[Any]] = resolve_name(self.metrics)
+        return found
 
     def group(self) -> typer.Typer | None:
         """Return its commands, if it has any."""

@@ -54,6 +54,10 @@ class Session(Protocol):
         """Answer rows by the version that the endpoint's route chooses for the unit."""
         ...
 
+    def load(self, reference: str) -> Any:
+        """Make a version a model in this process, wherever its files lie."""
+        ...
+
     def download(self, reference: str, folder: str | Path) -> Version:
         """Write the files of a version into a folder that is not there yet, or is empty."""
         ...
@@ -61,6 +65,11 @@ class Session(Protocol):
     @property
     def register(self) -> Callable[..., Version]:
         """Register a model in memory, or the files at a path."""
+        ...
+
+    @property
+    def combine(self) -> Callable[..., Version]:
+        """Register an ensemble of other versions."""
         ...
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity
 from palio.access.service import Audit, Keys
 from palio.delivery.deployments.service import Deployments
@@ -33,6 +34,7 @@ class Verbs:
     experiments: Experiments
     outcomes: Outcomes
     units: Units
+    alerts: Alerts
     keys: Keys
     audit: Audit
 
@@ -56,6 +58,7 @@ NOUNS: Mapping[str, type[object]] = {
     "experiments": Experiments,
     "outcomes": Outcomes,
     "units": Units,
+    "alerts": Alerts,
     "keys": Keys,
     "audit": Audit,
 }

@@ -41,8 +41,9 @@ class Experiment:
 
     ``champion`` is the endpoint's champion when it started, the one that ``ship`` expects to
     find; ``frozen`` the digest of the design at that moment; ``winner`` the variant that was
-    shipped, if any. ``published`` are the weights in force under ``policy_version``; those of
-    the design where nobody has moved them.
+    shipped, if any; ``chosen`` the one that a person named when it was completed, by which
+    production did not move. ``published`` are the weights in force under
+    ``policy_version``; those of the design where nobody has moved them.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Experiment:
     champion: str | None = None
     frozen: str | None = None
     winner: str | None = None
+    chosen: str | None = None
     reason: str = ""
     policy_version: int = 0
     published: Mapping[str, float] | None = None

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from palio.access.alerts import raise_alert
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.errors import InvalidInput, NotFound
+from palio.experiments.alerting import alerts_of_look
 from palio.experiments.domain import Experiment, State
 from palio.experiments.finding import find_experiment as _find
 from palio.experiments.finding import statistics_of as _statistics
@@ -171,6 +173,8 @@ class Reports:
                     experiment=one.experiment, watermark=one.watermark, variant=one.variant
                 )
             unit.looks.put_many(looks)
+            for alert in alerts_of_look(experiment, report, fresh):
+                raise_alert(unit, alert)
         return report
 
     def _record(self, unit: ExperimentUnit, experiment: Experiment) -> Report:

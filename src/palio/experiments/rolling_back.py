@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from palio.access.alerts import raise_alert
 from palio.access.audit import Change
 from palio.errors import Conflict, InvalidInput
+from palio.experiments.alerting import alert_of_change
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import DecisionKind, Report
 from palio.experiments.ports import ExperimentUnit
@@ -51,7 +53,9 @@ def give_up(
         "analysis": report.digest,
         "watermark": report.watermark,
     }
-    unit.audit.append(replace(change, before={"state": experiment.state}, after=after))
+    done = replace(change, before={"state": experiment.state}, after=after)
+    raise_alert(unit, alert_of_change(ended, done, kind="experiment.rolled_back"))
+    unit.audit.append(done)
     return ended
 
 
@@ -90,8 +94,10 @@ def take_back(
     moved = replace(change, action="version.rollback", reason=f"experiment {key}: {change.reason}")
     back, rolled = rollback_within(unit, experiment.model, moved, vouching=vouching)
     after = {"champion": back.version, "analysis": record.digest}
+    done = replace(change, before={"champion": shipped}, after=after)
+    raise_alert(unit, alert_of_change(experiment, done, kind="experiment.rolled_back"))
     unit.audit.append(rolled)
-    unit.audit.append(replace(change, before={"champion": shipped}, after=after))
+    unit.audit.append(done)
     return experiment
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from palio.access.alerts import raise_alert
 from palio.access.audit import Change
 from palio.access.domain import Role, requires
 from palio.errors import AlreadyExists, Conflict, InvalidInput
+from palio.experiments.alerting import alert_of_change
 from palio.experiments.designs.assignment import Assignment
 from palio.experiments.designs.audience import Attributes
 from palio.experiments.designs.design import ExperimentDraft
@@ -29,6 +31,7 @@ from palio.experiments.weights.publishing import (
     reweight_within,
 )
 from palio.experiments.weights.refreshing import check_refreshable, is_due, refresh_within
+from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION
 from palio.registry.finding import find_version
@@ -180,6 +183,34 @@ class Experiments(Reports):
                 unit.log.append(given.exposures(assignments, now))
         return assignments
 
+    @requires(Role.VIEWER)
+    def assignments(
+        self, key: str, of: str | None = None, limit: int = 1_000
+    ) -> Sequence[StickyAssignment]:
+        """Return the variants that units of a sticky experiment keep.
+
+        Parameters
+        ----------
+        key
+            The experiment.
+        of
+            The unit whose variant is asked for; of some units when not given.
+        limit
+            At most so many; more than 10,000 is 10,000.
+
+        Returns
+        -------
+        sequence of StickyAssignment
+            Empty where the unit has not been given any. Where ids are kept hashed, ``unit`` is
+            what is kept.
+        """
+        with self.store.read() as unit:
+            _find(unit, key)
+            if of is None:
+                return unit.sticky.find(experiment=key, last=max(1, min(limit, 10_000)))
+            kept = unit.sticky.get(key, self.pseudonyms.of(of))
+            return [] if kept is None else [kept]
+
     @requires(Role.OPERATOR)
     def pause(self, key: str, reason: str = "") -> Experiment:
         """Route nobody for now; the endpoint goes back to its champion."""
@@ -216,9 +247,19 @@ class Experiments(Reports):
         return self._end(key, State.STOPPED, reason)
 
     @requires(Role.OPERATOR)
-    def complete(self, key: str, reason: str = "") -> Experiment:
-        """End it with the decision it has now; production stays as it is."""
-        return self._end(key, State.COMPLETED, reason)
+    def complete(self, key: str, reason: str = "", chosen: str | None = None) -> Experiment:
+        """End it with the decision it has now; production stays as it is.
+
+        Parameters
+        ----------
+        key
+            The experiment.
+        reason
+            Why, for the audit log.
+        chosen
+            The variant that people take for the better one, if they name one.
+        """
+        return self._end(key, State.COMPLETED, reason, chosen)
 
     @requires(Role.OPERATOR)
     def reweight(self, key: str, weights: Mapping[str, float], reason: str) -> Experiment:
@@ -261,12 +302,16 @@ class Experiments(Reports):
             _find(unit, key)
             return latest_weights(unit, key, limit)
 
-    def _end(self, key: str, state: State, reason: str) -> Experiment:
+    def _end(self, key: str, state: State, reason: str, chosen: str | None = None) -> Experiment:
         self._fold(key)
         with self.store.write() as unit:
             experiment = _find(unit, key, lock=True)
             experiment.check(state)
-            ended = replace(experiment, state=state, ended_at=self.clock(), reason=reason)
+            if chosen is not None:
+                experiment.variant(chosen)
+            ended = replace(
+                experiment, state=state, ended_at=self.clock(), reason=reason, chosen=chosen
+            )
             unit.experiments.put_many([ended])
             if experiment.started_at is not None:
                 self._record(unit, experiment)
@@ -329,9 +374,11 @@ class Experiments(Reports):
                 reason=reason,
             )
             unit.experiments.put_many([ended])
-            unit.audit.append(promotion)
             change = self._change("experiment.ship", key, reason=reason)
-            unit.audit.append(shipment(change, experiment, ended, report, shipped.version))
+            done = shipment(change, experiment, ended, report, shipped.version)
+            raise_alert(unit, alert_of_change(ended, done, kind="experiment.shipped"))
+            unit.audit.append(promotion)
+            unit.audit.append(done)
         return ended
 
     @requires(Role.OPERATOR)
@@ -394,4 +441,6 @@ def _moved(change: Change, before: Experiment, after: Experiment) -> Change:
     now: dict[str, object] = {"state": after.state}
     if after.frozen != before.frozen:
         now |= {"champion": after.champion, "frozen": after.frozen}
+    if after.chosen is not None:
+        now["chosen"] = after.chosen
     return replace(change, before={"state": before.state}, after=now)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from palio.access.domain import Role
+from palio.access.domain import Identity, Role
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.ports import AsyncServer
 from palio.edge.dialects import Dialect, Served
@@ -45,8 +45,8 @@ def create_app(
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
     background: Sequence[Background] = (),
-    dialects: Sequence[Dialect] = (),
     metrics: Metrics | None = None,
+    dialects: Sequence[Dialect] = (),
 ) -> ASGIApp:
     """Return the ASGI application.
 
@@ -64,10 +64,10 @@ def create_app(
         Called when requests can be answered, and when the last one has been.
     background
         What is done beside answering, until the end, each beside the others.
-    dialects
-        Contracts of other systems that are answered too.
     metrics
         Gives what Prometheus scrapes, and its media type, by what a scraper accepts.
+    dialects
+        Contracts of other systems that are answered too.
     """
 
     def verbs_of_caller(request: Request) -> Verbs:
@@ -84,6 +84,7 @@ def create_app(
     app.include_router(native_router(verbs_of_caller, server.catch_up))
     served = Served(
         verbs=verbs_of_caller,
+        own=lambda name: verbs.acting_as(Identity(name, Role.OPERATOR)),
         caller=lambda request: caller(request.scope),
         predict=partial(_predict, server),
         changed=server.catch_up,

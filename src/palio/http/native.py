@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends
@@ -89,7 +90,9 @@ def _body_parameter(route: Route) -> inspect.Parameter:
         return _parameter("body", Annotated[record, Body()], inspect.Parameter.empty)
     fields: dict[str, Any] = {
         name: (
-            parameter.annotation,
+            _known_fields_only(parameter.annotation)
+            if is_dataclass(parameter.annotation)
+            else parameter.annotation,
             ... if parameter.default is parameter.empty else parameter.default,
         )
         for name, parameter in route.elsewhere.items()

@@ -13,6 +13,13 @@ from palio.access.audit import Change
 from palio.errors import Conflict
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, Model, Use, Version
+from palio.registry.ensembles.members import (
+    check_restored,
+    ensembles_with,
+    lock_models,
+    members_of,
+)
+from palio.registry.ensembles.spec import ENSEMBLE
 from palio.registry.finding import find_model, find_version, lifecycle_of, remedy_for
 from palio.registry.ports import RegistryUnit
 
@@ -25,7 +32,7 @@ def delete(unit: RegistryUnit, reference: str, change: Change) -> tuple[Version,
     Raises
     ------
     Conflict
-        Naming every alias, endpoint and experiment that points at it.
+        Naming every alias, ensemble, endpoint and experiment that points at it.
     """
     named = find_version(unit, reference)
     find_model(unit, named.model, lock=True)
@@ -35,7 +42,14 @@ def delete(unit: RegistryUnit, reference: str, change: Change) -> tuple[Version,
         for alias, name in aliases.targets(unit, version.model).items()
         if name == version.version
     ]
-    _refuse(version.reference, [*pointing, *unit.uses_of(version.model, version.version)])
+    _refuse(
+        version.reference,
+        [
+            *pointing,
+            *ensembles_with(unit, version.model, version.version),
+            *unit.uses_of(version.model, version.version),
+        ],
+    )
     deleted = replace(version, deleted_at=change.at)
     unit.versions.put_many([deleted])
     return deleted, _told(change, version, deleted)
@@ -47,10 +61,11 @@ def restore(unit: RegistryUnit, reference: str, change: Change) -> tuple[Version
     Raises
     ------
     Conflict
-        If it is not deleted, if its files are purged, or if its model's lifecycle has that
-        stage no more.
+        If it is not deleted, if its files are purged, if its model's lifecycle has that stage
+        no more, or if it is an ensemble and a member is gone.
     """
     version = find_version(unit, reference, deleted=True)
+    lock_models(unit, version.model, members_of(version))
     model = find_model(unit, version.model, lock=True)
     version = find_version(unit, version.reference, deleted=True)
     if version.deleted_at is None:
@@ -71,6 +86,7 @@ def restore(unit: RegistryUnit, reference: str, change: Change) -> tuple[Version
         )
     restored = replace(version, deleted_at=None)
     unit.versions.put_many([restored])
+    check_restored(unit, restored)
     return restored, _told(change, version, restored)
 
 
@@ -110,7 +126,8 @@ def delete_model(unit: RegistryUnit, name: str, change: Change) -> tuple[Model, 
     Raises
     ------
     Conflict
-        Naming every other alias, every endpoint and every experiment.
+        Naming every other alias, every ensemble of another model, every endpoint and every
+        experiment.
     """
     model = find_model(unit, name, lock=True)
     pointing = [
@@ -118,7 +135,7 @@ def delete_model(unit: RegistryUnit, name: str, change: Change) -> tuple[Model, 
         for alias in aliases.targets(unit, name)
         if alias != CHAMPION
     ]
-    _refuse(f"the model {name!r}", [*pointing, *unit.uses_of(name)])
+    _refuse(f"the model {name!r}", [*pointing, *ensembles_with(unit, name), *unit.uses_of(name)])
     former = aliases.abdicate(unit, lifecycle_of(unit, model), name, change)
     deleted = replace(model, deleted_at=change.at)
     unit.models.put_many([deleted])
@@ -135,13 +152,17 @@ def restore_model(unit: RegistryUnit, name: str, change: Change) -> tuple[Model,
     Raises
     ------
     Conflict
-        If it is not deleted.
+        If it is not deleted, or if one of its ensembles has a member that is gone.
     """
+    ensembles = unit.versions.find(model=name, flavor=ENSEMBLE, deleted_at=None)
+    lock_models(unit, name, [member for one in ensembles for member in members_of(one)])
     model = find_model(unit, name, lock=True, deleted=True)
     if model.deleted_at is None:
         raise _live(f"the model {name!r}")
     restored = replace(model, deleted_at=None)
     unit.models.put_many([restored])
+    for ensemble in ensembles:
+        check_restored(unit, ensemble)
     before = {"deleted_at": model.deleted_at}
     return restored, replace(change, before=before, after={"deleted_at": None})
 

@@ -178,7 +178,7 @@ class ArtifactStore(ArtifactReader, Protocol):
             Whose files they are to be.
         source
             A folder, whose files keep their relative paths, or files by path; none may lie under
-            a reserved name.
+            a reserved name. There may be none where a document has a name of its own.
         documents
             What Palio writes beside them, by path; it stands in the manifest too.
         """

@@ -8,6 +8,7 @@ from datetime import datetime
 from palio.access.audit import Change
 from palio.errors import AlreadyExists, InvalidInput
 from palio.registry.domain import Manifest, Model, Version, VersionDraft
+from palio.registry.ensembles.members import hold
 from palio.registry.finding import find_model, find_version, lifecycle_of
 from palio.registry.ports import RegistryUnit, StagedFiles
 
@@ -16,12 +17,16 @@ __all__ = ["Registration", "register", "with_parent"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What is to become a version: of which model, what is known of it, since when, by whom."""
+    """What is to become a version: of which model, what is known of it, since when, by whom.
+
+    ``members`` are the versions that it asks, if it is an ensemble.
+    """
 
     model: str
     draft: VersionDraft
     created_at: datetime
     created_by: str
+    members: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -56,6 +61,7 @@ def register(
     unit: RegistryUnit, asked: Registration, staged: StagedFiles, *, at: datetime
 ) -> Version:
     """Add a version, and its model if it is the first; publish its files, write the audit log."""
+    hold(unit, asked.model, asked.members)
     asked = with_parent(unit, asked)
     change = Change(
         at=at, actor=asked.created_by, action="version.register", subject=asked.reference

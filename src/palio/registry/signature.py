@@ -10,7 +10,16 @@ from typing import Any
 
 from palio.errors import InvalidRows
 
-__all__ = ["Cell", "Feature", "FeatureType", "Label", "Predictions", "Signature", "Task"]
+__all__ = [
+    "Cell",
+    "Feature",
+    "FeatureType",
+    "Label",
+    "Predictions",
+    "Signature",
+    "Task",
+    "label_key",
+]
 
 _LARGEST = 2**1023  # integers beyond have no float
 
@@ -139,6 +148,11 @@ class Predictions:
             for number in numbers:
                 if isinstance(number, float) and not math.isfinite(number):
                     raise ValueError(f"the model answered {number}, which is no number")
+
+
+def label_key(label: Label) -> tuple[bool, Label]:
+    """Return what two labels share if they are the same: 1 is 1.0, and neither is true."""
+    return isinstance(label, bool), label
 
 
 _Check = tuple[str, Callable[[Any], bool], Feature]

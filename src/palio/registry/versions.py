@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from palio.access.audit import Change
@@ -23,6 +24,8 @@ from palio.registry.domain import (
     VersionDraft,
     check_name,
 )
+from palio.registry.ensembles.members import check_no_ensemble, drafted
+from palio.registry.ensembles.spec import SPEC_FILE, Ensemble
 from palio.registry.finding import (
     check_stage,
     find_model,
@@ -76,24 +79,10 @@ class Versions:
         if unpack:
             with self.sources.unpacked(files) as folder:
                 return self.register(model, draft, folder)
+        check_no_ensemble(draft.flavor)
         if not draft.flavor:
             draft = replace(draft, flavor=self.sources.recognised(files))
-        asked = Registration(
-            model=check_name("model", model),
-            draft=draft,
-            created_at=self.clock(),
-            created_by=self.actor.name,
-        )
-        with self.store.read() as unit:
-            asked = with_parent(unit, asked)
-        written = documents_of(asked)
-        with self.artifacts.stage(model, draft.version, files, written) as staged:
-            try:
-                return self._keep(asked, staged)
-            except AlreadyExists as taken:
-                if taken.details["kind"] != "models":
-                    raise
-                return self._keep(asked, staged)  # another first version made the model
+        return self._register(self._asked(model, draft), files)
 
     @requires(Role.OPERATOR)
     def register_from(
@@ -112,6 +101,53 @@ class Versions:
         """
         with self.sources.opened(source) as files:
             return self.register(model, draft, files, unpack=unpack)
+
+    @requires(Role.OPERATOR)
+    def combine(self, model: str, draft: VersionDraft, ensemble: Ensemble) -> Version:
+        """Keep an ensemble of other versions as a version, for good.
+
+        It is routed, compared and promoted as any other; its members cannot be deleted while it
+        is there.
+
+        Parameters
+        ----------
+        model
+            A model, also one that none of the members is of; it is created in the standard
+            lifecycle when it does not exist.
+        draft
+            What is known of the version; flavor and signature follow from the members.
+        ensemble
+            Which versions it asks, and how their answers become one.
+        """
+        with self.store.read() as unit:
+            asked = self._asked(model, drafted(unit, draft, ensemble))
+        asked = replace(asked, members=ensemble.members)
+        return self._register(asked, {}, {SPEC_FILE: ensemble.written()})
+
+    def _asked(self, model: str, draft: VersionDraft) -> Registration:
+        return Registration(
+            model=check_name("model", model),
+            draft=draft,
+            created_at=self.clock(),
+            created_by=self.actor.name,
+        )
+
+    def _register(
+        self,
+        asked: Registration,
+        files: Path | Mapping[str, Path],
+        written: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Version:
+        with self.store.read() as unit:
+            asked = with_parent(unit, asked)
+        documents = {**documents_of(asked), **written}
+        with self.artifacts.stage(asked.model, asked.draft.version, files, documents) as staged:
+            try:
+                return self._keep(asked, staged)
+            except AlreadyExists as taken:
+                if taken.details["kind"] != "models":
+                    raise
+                return self._keep(asked, staged)  # another first version made the model
 
     def _keep(self, asked: Registration, staged: StagedFiles) -> Version:
         with self.store.write() as unit:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
 from palio.delivery.deployments.domain import Deployment
@@ -69,6 +70,16 @@ class SqlUnit:
     def keys(self) -> SqlCollection[ApiKey]:
         """API keys."""
         return SqlCollection(self._connection, tables.keys, ApiKey)
+
+    @cached_property
+    def alerts(self) -> SqlCollection[Alert]:
+        """Alerts."""
+        return SqlCollection(self._connection, tables.alerts, Alert)
+
+    @cached_property
+    def alert_deliveries(self) -> SqlCollection[AlertDelivery]:
+        """Deliveries of alerts."""
+        return SqlCollection(self._connection, tables.alert_deliveries, AlertDelivery)
 
     @cached_property
     def audit(self) -> SqlAuditLog:

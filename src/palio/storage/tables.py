@@ -309,6 +309,7 @@ experiments = _listed(
     _word("reason"),
     _later(_count("policy_version"), "0"),
     _json("published"),
+    _word("chosen", null=True),
     _refers(model="models.name"),
 )
 crossings = _listed(
@@ -457,6 +458,26 @@ sticky_assignments = _keyed(
 )
 leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
 marks = _keyed("marks", ("name",), _word("name"), _word("value"), _time("at"))
+alerts = _listed(
+    "alerts",
+    ("id",),
+    *(_word(name) for name in ("id", "kind", "subject", "severity")),
+    _time("at"),
+    _word("text"),
+    _json("evidence"),
+    Column("handed_on", BigInteger, nullable=False, index=True),
+)
+alert_deliveries = _keyed(
+    "alert_deliveries",
+    ("alert", "target"),
+    *(_word(name) for name in ("alert", "target", "host")),
+    Column("state", Word, nullable=False, index=True),
+    _count("attempts"),
+    _time("due_at"),
+    _time("at", null=True),
+    _word("error"),
+    _refers(alert="alerts.id"),
+)
 traffic_counts = _keyed(
     "traffic_counts",
     ("second", "process", "endpoint", "model", "version"),

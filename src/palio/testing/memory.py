@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from palio.access.alerts import Alert, AlertDelivery
 from palio.access.audit import GENESIS, AuditEntry, AuditQuery, Change, seal
 from palio.access.domain import ApiKey
 from palio.bucketing import Split
@@ -322,6 +323,8 @@ class MemoryUnit:
         self.audit = MemoryAuditLog(state)
         self.log = MemoryEventLog(state)
         self.keys = MemoryCollection(state, ApiKey, "id")
+        self.alerts = MemoryCollection(state, Alert, "id")
+        self.alert_deliveries = MemoryCollection(state, AlertDelivery, "alert", "target")
         self.models = MemoryCollection(state, Model, "name")
         self.lifecycles = MemoryCollection(state, Lifecycle, "name", "revision")
         self.versions = MemoryVersions(state)

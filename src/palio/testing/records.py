@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from palio.access.alerts import Alert, AlertDelivery, DeliveryState, Severity
 from palio.access.domain import ApiKey, Role
 from palio.delivery.deployments.domain import Deployment, Health
 from palio.delivery.deployments.domain import State as Standing
@@ -195,6 +196,7 @@ _EXPERIMENT = Experiment(
     champion="v1",
     frozen=_DESIGN.digest,
     winner="challenger",
+    chosen="control",
     reason=ODD,
     policy_version=2**40,
     published={"control": 0.1, "challenger": 0.9},
@@ -340,6 +342,25 @@ _LIFECYCLE = Lifecycle(
     retired="old",
     transitions={"new": ("live", "old"), "live": ("old",), "old": ()},
 )
+_ALERT = Alert.of(
+    "experiment.rolled_back",
+    ODD,
+    occasion="1",
+    severity=Severity.CRITICAL,
+    at=WHEN,
+    text=ODD,
+    evidence={ODD: [1, None, {"deep": True}]},
+)
+_DELIVERY = AlertDelivery(
+    alert=_ALERT.id,
+    target="ab" * 8,
+    host="example.org",
+    state=DeliveryState.DELIVERED,
+    attempts=2,
+    due_at=WHEN,
+    at=WHEN,
+    error=ODD,
+)
 _TRAFFIC = TrafficSums(
     requests=2**40,
     rows=2**41,
@@ -471,6 +492,7 @@ RECORDS: Mapping[str, Sequence[Any]] = {
             champion=None,
             frozen=None,
             winner=None,
+            chosen=None,
             published=None,
         ),
     ],
@@ -491,6 +513,8 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "sticky": [_STICKY, replace(_STICKY, unit="a")],
     "leases": [Lease(name="z", holder=ODD, until=WHEN), Lease(name="a", holder="b", until=WHEN)],
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
+    "alerts": [_ALERT, replace(_ALERT, id="a", evidence={}, handed_on=1)],
+    "alert_deliveries": [_DELIVERY, replace(_DELIVERY, target="a", at=None)],
     "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
     "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
     "process_uses": [_USE, replace(_USE, process="a", loaded=())],
@@ -531,6 +555,7 @@ PARENTS: Mapping[str, tuple[str, ...]] = {
         ("models", "experiments"),
     ),
     "records": ("models", "experiments"),
+    "alert_deliveries": ("alerts",),
 }
 """The collections that a collection's records name records of."""
 
@@ -552,6 +577,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "sticky": ("experiment", "unit"),
     "leases": ("name",),
     "marks": ("name",),
+    "alerts": ("id",),
+    "alert_deliveries": ("alert", "target"),
     "traffic": ("second", "process", "endpoint", "model", "version"),
     "traffic_totals": ("server", "process", "endpoint", "model", "version"),
     "process_uses": ("process",),
@@ -568,7 +595,7 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
-        *("traffic", "traffic_totals", "process_uses"),
+        *("traffic", "traffic_totals", "process_uses", "alert_deliveries"),
     }
 )
 """Statistics, which come in any order."""

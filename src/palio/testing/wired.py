@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role
 from palio.access.service import Audit, Keys
 from palio.artifacts.sources import FileSources
@@ -124,6 +125,11 @@ class Wired:
             pseudonyms=self.pseudonyms,
             retention_days=self.retention_days,
         )
+
+    @property
+    def alerts(self) -> Alerts:
+        """The verb on alerts."""
+        return Alerts(store=self.store, actor=self.actor)
 
     @property
     def keys(self) -> Keys:

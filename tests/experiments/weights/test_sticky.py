@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from palio.errors import Conflict
+from palio.errors import Conflict, NotFound
 from palio.experiments.designs.assignment import Assigner, Assignment
 from palio.experiments.designs.audience import Condition
 from palio.experiments.designs.covariates import Segment
@@ -298,3 +298,15 @@ class Stickiness(RuleBasedStateMachine):
 
 TestStickiness = Stickiness.TestCase
 TestStickiness.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_what_units_keep_can_be_read(serving: Wired) -> None:
+    serving.run(sticky())
+    given = {unit: serving.experiments.assign("credit", unit).variant for unit in UNITS[:5]}
+    found = serving.experiments.assignments("exp")
+    assert {one.unit: one.variant for one in found} == given
+    assert list(serving.experiments.assignments("exp", UNITS[3])) == [kept(serving)[UNITS[3]]]
+    assert list(serving.experiments.assignments("exp", "nobody")) == []
+    assert len(serving.experiments.assignments("exp", limit=2)) == 2
+    with pytest.raises(NotFound, match="no experiment"):
+        serving.experiments.assignments("other")

@@ -22,7 +22,9 @@ def upgrade() -> None:
         "endpoints", sa.Column("on_error", sa.Text(), nullable=False, server_default=fail)
     )
     op.add_column("endpoints", sa.Column("timeout_s", sa.Float(53), nullable=True))
+    op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
     _make_traffic()
+    _make_alerts()
     _make_deployments()
 
 
@@ -50,6 +52,37 @@ def _make_traffic() -> None:
         sa.Column("loaded", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("process", name="pk_process_uses"),
     )
+
+
+def _make_alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column(
+            "added",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        *map(_text, ("id", "kind", "subject", "severity")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        _text("text"),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("handed_on", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("added", name="pk_alerts"),
+        sa.UniqueConstraint("id", name="uq_alerts_id"),
+    )
+    op.create_index("ix_alerts_handed_on", "alerts", ["handed_on"])
+    op.create_table(
+        "alert_deliveries",
+        *map(_text, ("alert", "target", "host", "state")),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=True),
+        _text("error"),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.id"], name="fk_alert_deliveries_alert"),
+        sa.PrimaryKeyConstraint("alert", "target", name="pk_alert_deliveries"),
+    )
+    op.create_index("ix_alert_deliveries_state", "alert_deliveries", ["state"])
 
 
 def _make_deployments() -> None:

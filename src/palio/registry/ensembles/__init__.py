@@ -1,0 +1,1 @@
+"""Versions that ask other versions and make one answer of theirs."""
