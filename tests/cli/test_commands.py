@@ -326,13 +326,13 @@ def test_commands_on_deployments(tell: Teller, cli: Cli, store: str) -> None:
     ):
         assert said in told
     assert re.search("healthy +yes", say("deployments", "health", "d"))
-    assert tell("deployments", "metrics", "d")["traffic"]["requests"] == 0
+    assert tell.json("deployments", "metrics", "d")["traffic"]["requests"] == 0
     assert "processes serve it" in say("deployments", "metrics", "d")
     assert "is rolled back" in say("deployments", "rollback", "d", "--reason", "enough")
-    assert tell("deployments", "list") == []
-    assert [one["state"] for one in tell("deployments", "list", "--ended")] == ["rolled_back"]
+    assert tell.json("deployments", "list") == []
+    assert [one["state"] for one in tell.json("deployments", "list", "--ended")] == ["rolled_back"]
     staging = ("--environment", "staging", "--no-rollback-on-error")
-    made = tell("deployments", "deploy", "s", "credit@champion", *staging)
+    made = tell.json("deployments", "deploy", "s", "credit@champion", *staging)
     assert (made["endpoint"], made["version"]) == ("credit-staging", "v1")
     assert "told" in say("deployments", "status", "s")
     assert "is undeployed" in say("deployments", "undeploy", "s")
