@@ -152,7 +152,8 @@ def _in_process(settings: Settings) -> Palio:
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     tally = Tally()
     engine = _engine(settings, store, loader, tally)
-    publisher = _publisher(store, engine, tally, server=_process())
+    process = _process()
+    publisher = _publisher(store, engine, tally, process=process, server=_process())
     server = LocalServer(engine, publisher.flush)
 
     def close() -> None:
@@ -162,7 +163,7 @@ def _in_process(settings: Settings) -> Palio:
             store.close()
 
     return Palio(
-        verbs=_serving(verbs, publisher, EngineRuntime(engine)),
+        verbs=_serving(verbs, publisher, EngineRuntime(engine, process=process)),
         _predict=server.predict,
         _closing=close,
         _loader=loader,
@@ -240,8 +241,9 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     tally = Tally()
     engine = _engine(settings, store, loader, tally)
     name = _process()
-    publisher = _publisher(store, engine, tally, server=name)
-    runtime = EngineRuntime(engine)
+    process = _process()
+    publisher = _publisher(store, engine, tally, process=process, server=name)
+    runtime = EngineRuntime(engine, process=process)
     verbs = _serving(verbs, publisher, runtime)
     controller = [_controller(store, settings, runtime)] if settings.control_s else []
     return create_app(
@@ -533,8 +535,10 @@ def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -
     return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
 
 
-def _publisher(store: SqlStore, engine: Engine, tally: Tally, *, server: str) -> Publisher:
-    watch = ProcessWatch(_process(), server, clock=_now, loaded=lambda: engine.references)
+def _publisher(
+    store: SqlStore, engine: Engine, tally: Tally, *, process: str, server: str
+) -> Publisher:
+    watch = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
     return Publisher(store, tally, _now, watch)
 
 

@@ -87,18 +87,18 @@ class Settings(BaseSettings):
         le=1e6,
         description="Seconds between two looks at all experiments that run; 0: no server looks",
     )
+    control_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=3_600,
+        description="Seconds between two looks at all deployments; 0: this server does not look",
+    )
     webhook_urls: _Texts = Field(
         default=(),
         description="Addresses, http(s)://… with commas between, that alerts are sent to",
     )
     webhook_secret: SecretStr | None = Field(
         default=None, description="whsec_… and base64: what these messages are signed with"
-    )
-    control_s: float = Field(
-        default=5.0,
-        ge=0,
-        le=3_600,
-        description="Seconds between two looks at all deployments; 0: this server does not look",
     )
     evaluator_dry_run: bool = Field(
         default=False,

@@ -11,6 +11,7 @@ import pytest
 from palio.access.alerts import Alerts
 from palio.access.domain import Identity, Role, required_role
 from palio.access.service import Audit, Keys
+from palio.delivery.deployments.service import Deployments
 from palio.delivery.service import Endpoints
 from palio.errors import Forbidden
 from palio.experiments.outcomes import Outcomes
@@ -26,6 +27,7 @@ NOUNS = {
     "alerts": Alerts,
     "artifacts": Artifacts,
     "audit": Audit,
+    "deployments": Deployments,
     "endpoints": Endpoints,
     "experiments": Experiments,
     "keys": Keys,
@@ -47,6 +49,8 @@ VERBS = {
 READS = {
     *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
     *("endpoints.metrics", "alerts.list"),
+    *("deployments.get", "deployments.health", "deployments.list", "deployments.metrics"),
+    "deployments.status",
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),
     *("experiments.explore", "experiments.weights", "experiments.assignments"),
     *("experiments.verify", "models.aliases", "models.get", "models.history", "models.list"),

@@ -51,6 +51,8 @@ def test_the_commands_are_known() -> None:
             "alerts list", "analyze", "artifacts gc", "artifacts verify",
             "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
             "compare", "compare-scores", "evaluate",
+            "deployments deploy", "deployments health", "deployments list", "deployments metrics",
+            "deployments rollback", "deployments status", "deployments undeploy",
             "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
             "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
             "endpoints unload", "endpoints weigh",
@@ -300,6 +302,42 @@ def test_commands_on_endpoints(tell: Teller) -> None:
     assert "holds nothing more" in say("endpoints", "unload", "credit", "v2")
     on_error = ("--on-error", "fallback", "--timeout-s", "2")
     assert "times out after 2 s" in say("endpoints", "configure", "credit", *on_error)
+
+
+def test_commands_on_deployments(tell: Teller, cli: Cli, store: str) -> None:
+    say = tell.text
+    assert "no deployments; `palio deployments deploy NAME" in say("deployments", "list")
+    options = (
+        *("--share", "0.5", "--canary", "0.1", "--success-threshold", "0.9", "--gpu", "1"),
+        *("--guardrail", "error_rate <= 0.02", "--guardrail", "latency_p95_ms <= baseline : warn"),
+        *("--duration-s", "60", "--min-sample", "10", "--reason", "it knows more"),
+    )
+    made = say("deployments", "deploy", "d", "credit:v2", "--endpoint", "credit", *options)
+    assert "d is canary on credit with credit:v2" in made
+    assert "not honoured: resources.gpu = 1" in made
+    assert "10.00%" in say("deployments", "list")
+    told = say("deployments", "status", "d")
+    for said in (
+        "error_rate <= 0.02: rollback",
+        "latency_p95_ms <= baseline: warn",
+        "10.00% of 50.00%",
+        "then 0.9 of at least 10 requests must have succeeded",
+        "not honoured",
+    ):
+        assert said in told
+    assert re.search("healthy +yes", say("deployments", "health", "d"))
+    assert tell.json("deployments", "metrics", "d")["traffic"]["requests"] == 0
+    assert "processes serve it" in say("deployments", "metrics", "d")
+    assert "is rolled back" in say("deployments", "rollback", "d", "--reason", "enough")
+    assert tell.json("deployments", "list") == []
+    assert [one["state"] for one in tell.json("deployments", "list", "--ended")] == ["rolled_back"]
+    staging = ("--environment", "staging", "--no-rollback-on-error")
+    made = tell.json("deployments", "deploy", "s", "credit@champion", *staging)
+    assert (made["endpoint"], made["version"]) == ("credit-staging", "v1")
+    assert "told" in say("deployments", "status", "s")
+    assert "is undeployed" in say("deployments", "undeploy", "s")
+    code, _, said = cli("--store", store, "deployments", "status", "nothing")
+    assert (code, "no deployment is named" in said) == (3, True)
 
 
 def test_a_folder_is_registered(cli: Cli, store: str, tmp_path: Path) -> None:

@@ -20,6 +20,15 @@ from tests.e2e import servers
 import palio
 from palio.access.domain import Role, required_role
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.deployments.wanted import (
+    Canary,
+    DeploymentDraft,
+    Guarded,
+    Guardrail,
+    HealthCheck,
+    Resources,
+    Scaling,
+)
 from palio.delivery.domain import OnError
 from palio.edge.routes import ROUTES
 from palio.edge.verbs import NOUNS
@@ -157,6 +166,21 @@ BY_REQUEST = replace(DESIGN, key="r", unit="request")
 BANDIT = replace(
     BY_REQUEST, key="b", type=Type.BANDIT, policy=Policy(kind=PolicyKind.UCB, refresh_rewards=7)
 )
+DEPLOYMENT = DeploymentDraft(
+    name="d",
+    model="credit",
+    version="v2",
+    endpoint="second",
+    environment="staging",
+    resources=Resources(cpu=0.5, gpu=1),
+    scaling=Scaling(min_replicas=2, max_replicas=3),
+    health_check=HealthCheck(interval_s=60.0),
+    traffic_share=0.5,
+    rollback_on_error=False,
+    guardrails=(Guardrail(limit=0.02), Guardrail(metric=Guarded.LATENCY, margin=0.5)),
+    canary=Canary(start_share=0.25, duration_s=1_000.0),
+    reason="ü",
+)
 ENSEMBLE = Ensemble(
     members=("credit:v1", "credit:v2"),
     combine=Combine.SOFT_VOTE,
@@ -256,6 +280,15 @@ STORY: list[Step] = [
     lambda p: p.endpoints.list(),
     lambda p: p.endpoints.get("credit"),
     lambda p: p.endpoints.metrics("credit", window_s=900.0).versions,
+    lambda p: p.deployments.deploy(DEPLOYMENT).not_honoured,
+    lambda p: p.deployments.list("second", "staging")[0].guardrails,
+    lambda p: p.deployments.get("d").weights_before,
+    lambda p: p.deployments.status("d").not_honoured,
+    lambda p: p.deployments.health("d").failures,
+    lambda p: p.deployments.metrics("d", window_s=900.0).traffic,
+    lambda p: p.deployments.rollback("d", reason="it may").reason,
+    lambda p: p.deployments.undeploy(p.deployments.deploy(DEPLOYMENT).name).revision,
+    lambda p: [one.state for one in p.deployments.list(ended=True)],
     lambda p: p.endpoints.override("credit", "v2", reason="now"),
     lambda p: p.endpoints.clear("credit"),
     lambda p: p.endpoints.weigh("second", {"v1": 0.75, "v2": 0.25}, reason="try"),
@@ -331,6 +364,9 @@ WRONG: list[tuple[type[PalioError], Step]] = [
     (InvalidInput, lambda p: p.models.create("a b")),
     (InvalidInput, lambda p: p.endpoints.metrics("credit", window_s=0.5)),
     (NotFound, lambda p: p.endpoints.metrics("nothing")),
+    (NotFound, lambda p: p.deployments.deploy(replace(DEPLOYMENT, version="v9"))),
+    (InvalidInput, lambda p: p.deployments.metrics("nothing", window_s=901.0)),
+    (NotFound, lambda p: p.deployments.rollback("nothing")),
     (InvalidInput, lambda p: p.alerts.list(last=0)),
     (InvalidInput, lambda p: p.versions.register("credit", PLAIN, HERE, unpack=True)),
     (InvalidInput, lambda p: p.versions.register_from("credit", PLAIN, "file:///etc/passwd")),

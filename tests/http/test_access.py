@@ -61,6 +61,7 @@ SENT: dict[str, dict[str, Any]] = {
     "models_at": {"params": {"at": "2026-01-01T00:00:00Z"}},
     "artifacts_verify": {"params": {"reference": "nothing:v1"}},
     "artifacts_gc": {"json": {"older_than_s": 0}},
+    "deployments_deploy": {"json": {"name": "d", "model": "nothing", "version": "v1"}},
     "endpoints_create": {"json": {"name": "nothing", "model": "nothing"}},
     "endpoints_override": {"json": {"version": "v1"}},
     "endpoints_weigh": {"json": {"weights": {"v1": 1.0}}},

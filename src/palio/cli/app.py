@@ -20,6 +20,7 @@ from palio.cli import (
     combining,
     comparing,
     deletion,
+    deployments,
     designs,
     downloading,
     endpoints,
@@ -104,6 +105,7 @@ def build(
     app.add_typer(lifecycles.app, name="lifecycles")
     app.add_typer(artifacts.app, name="artifacts")
     app.add_typer(endpoints.app, name="endpoints")
+    app.add_typer(deployments.app, name="deployments")
     app.add_typer(_experiments(), name="experiments")
     app.add_typer(outcomes.app, name="outcomes")
     app.add_typer(units.app, name="units")

@@ -65,10 +65,17 @@ class EngineRuntime:
 
     One that does not answer is not asked a second time while it is still at it: questions never
     pile up.
+
+    Parameters
+    ----------
+    engine
+        What has them in memory.
+    process
+        What this process calls itself among those that serve.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, process: str = "") -> None:
+        self._engine, self._process = engine, process
         self._lock = Lock()
         self._asking: dict[tuple[str, str], _Asking] = {}
 
@@ -84,7 +91,7 @@ class EngineRuntime:
         latency_ms = asking.latency_ms
         if latency_ms is not None and latency_ms > timeout_s * 1_000:  # to an earlier question
             return Probe(reason=f"it has answered after {latency_ms / 1_000:.3g} s")
-        return Probe(latency_ms=latency_ms, reason=asking.reason)
+        return Probe(latency_ms=latency_ms, reason=asking.reason, process=self._process)
 
     def _begun(self, model: str, version: str) -> _Asking:
         """Return the question that is asked already, or begin to ask."""

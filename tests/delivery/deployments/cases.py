@@ -40,7 +40,6 @@ class Watched:
     wired: Wired
     holder: str = "one"
     lines: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         own = self.wired.acting(CONTROLLER, Role.OPERATOR)
@@ -51,9 +50,6 @@ class Watched:
                 clock=own.clock,
                 runtime=own.runtime,
                 actor=CONTROLLER,
-                told=lambda _, deployment, action: self.told.append(
-                    f"{deployment.name} {action.kind} {action.verdict}"
-                ),
             ),
             clock=own.clock,
             holder=self.holder,
@@ -112,6 +108,13 @@ class Watched:
         )
         with self.wired.store.write() as unit:
             unit.traffic.put_many([counts])
+
+    @property
+    def told(self) -> list[str]:
+        """What people were told, oldest first."""
+        with self.wired.store.read() as unit:
+            found = unit.alerts.find()
+        return [f"{one.subject} {one.kind.partition('.')[2]} {one.severity}" for one in found]
 
     def audited(self) -> list[tuple[str, str]]:
         """Return who did what."""

@@ -52,7 +52,21 @@ def test_a_canary_that_fails_is_rolled_back(watched: Watched) -> None:
     before = watched.audited()
     assert watched.step() == []
     assert watched.audited() == before
-    assert watched.told == ["d rollback harmed"]
+    assert watched.told == ["d rolled_back critical"]
+
+
+def test_people_are_told_with_what_shows_it(watched: Watched) -> None:
+    watched.deploy(asked(canary=CANARY))
+    watched.answered("2", 20, 15)
+    watched.step(1)
+    with watched.wired.store.read() as unit:
+        (alert,) = unit.alerts.find()
+    entry = watched.wired.audit.list()[-1]
+    assert alert.text == f"d (credit:2 on credit): rolled back by controller: {entry.reason}"
+    assert alert.at == entry.at
+    assert entry.after is not None
+    assert alert.evidence["harm"] == entry.after["evidence"]["harm"]
+    assert alert.evidence["endpoint"] == "credit"
 
 
 def test_success_threshold_says_what_fails(watched: Watched) -> None:
@@ -74,7 +88,7 @@ def test_a_canary_that_does_well_is_let_on(watched: Watched) -> None:
     assert watched.step(1) == ["d advance"]
     assert watched.get().state is State.LIVE
     assert watched.weights() == {"1": 0.5, "2": 0.5}
-    assert watched.told == ["d tell inconclusive", "d advance fine"]
+    assert watched.told == ["d inconclusive warning", "d advanced info"]
     evidence = (watched.wired.audit.list()[-1].after or {})["evidence"]
     assert evidence == {"canary": {"requests": 50, "errors": 0}}
 
@@ -111,7 +125,7 @@ def test_without_rollback_on_error_it_is_only_told(watched: Watched) -> None:
     assert watched.step() == ["d wait"]
     assert watched.step(300) == ["d tell"]  # the window is over
     assert watched.get().verdict is Verdict.FINE
-    assert watched.told == ["d tell harmed", "d tell fine"]
+    assert watched.told == ["d harmed critical", "d recovered info"]
 
 
 def test_a_guardrail_on_latency(watched: Watched) -> None:
@@ -191,7 +205,7 @@ def test_a_version_that_breaks_before_it_is_ready_has_failed(watched: Watched) -
     watched.wired.runtime.probes["credit:2"] = BROKEN
     watched.deploy(asked(health_check=HealthCheck(failure_threshold=2)))
     assert watched.step(10) == ["d fail"]
-    assert watched.told == ["d fail unhealthy"]
+    assert watched.told == ["d failed critical"]
 
 
 def test_a_process_that_takes_too_much(watched: Watched) -> None:

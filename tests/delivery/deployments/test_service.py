@@ -77,6 +77,21 @@ def test_a_rollback_is_one_command(watched: Watched) -> None:
     assert entry.after == {"state": "rolled_back", "weights": None}
 
 
+def test_people_are_told_of_a_rollback_by_hand(watched: Watched) -> None:
+    watched.deploy(asked())
+    watched.wired.deployments.rollback("d", "it misprices")
+    with watched.wired.store.read() as unit:
+        (alert,) = unit.alerts.find()
+    assert alert.text == "d (credit:2 on credit): rolled back by ann: it misprices"
+
+
+def test_the_process_that_asked_has_it_in_memory(watched: Watched) -> None:
+    """It need not have said so yet: what it loads is published every few seconds."""
+    watched.serves("credit:1")
+    watched.wired.runtime.probes["credit:2"] = Probe(process="p")
+    assert watched.deploy(asked()).state is State.LIVE
+
+
 def test_a_canary_begins_with_its_start_share(watched: Watched) -> None:
     for start in (0.05, 0.1):
         made = watched.deploy(asked(traffic_share=0.5, canary=Canary(start_share=start)))

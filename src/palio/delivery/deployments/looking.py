@@ -6,12 +6,13 @@ found as it was when it was looked at: two who look at once do nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from palio.access.audit import Change
+from palio.delivery.deployments.alerting import tell
 from palio.delivery.deployments.control import Action, Kind, Observation, decide
 from palio.delivery.deployments.domain import OPEN, Deployment, Health, State
 from palio.delivery.deployments.evidence import Counts, Settled, seconds_of, settled_with
@@ -32,21 +33,16 @@ _TARGETS = {
     Kind.FAIL: State.FAILED,
 }
 _ENDS = frozenset({State.ROLLED_BACK, State.UNDEPLOYED, State.FAILED})
-OnAction = Callable[[DeliveryUnit, Deployment, Action], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looking:
-    """Looks at deployments, in somebody's name.
-
-    ``told`` is called with what is done, in the same unit of work.
-    """
+    """Looks at deployments, in somebody's name."""
 
     store: Store[DeliveryUnit]
     clock: Clock
     runtime: Runtime
     actor: str
-    told: OnAction = lambda *_: None
 
     def look(self, name: str) -> Action | None:
         """Look at a deployment and do what is decided; ``None`` where it has ended.
@@ -120,7 +116,7 @@ class Looking:
         ended = changed if changed.state in _ENDS else None
         placed = place(unit, endpoint, ended=ended)
         unit.audit.append(self._change(action, current, changed, before=endpoint, after=placed))
-        self.told(unit, changed, action)
+        tell(unit, changed, action, by=self.actor, at=now)
         return action
 
     def _reconcile(self, unit: DeliveryUnit, endpoint: Endpoint, current: Deployment) -> None:
@@ -183,7 +179,7 @@ def checked(
     """
     serving = alive(uses, now)
     having = [one for one in serving if deployment.reference in one.loaded]
-    waiting = _waiting(deployment, serving)
+    waiting = tuple(one for one in _waiting(deployment, serving) if one != probe.process)
     largest = max((one.rss_bytes for one in having), default=None)
     before = deployment.health.failures if deployment.health is not None else 0
     why = probe.reason if probe.loading else probe.reason or _too_large(deployment, largest)

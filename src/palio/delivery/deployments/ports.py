@@ -12,12 +12,14 @@ __all__ = ["NOBODY", "Probe", "Runtime"]
 class Probe:
     """What came of asking a version: nothing in ``reason`` where it has answered.
 
-    ``loading`` tells that it is not in memory yet, which is no failure.
+    ``loading`` tells that it is not in memory yet, which is no failure; ``process`` names the
+    process in whose memory it is, as that calls itself among those that serve.
     """
 
     latency_ms: float | None = None
     reason: str = ""
     loading: bool = False
+    process: str = ""
 
     @property
     def ok(self) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
+from palio.delivery.deployments.alerting import tell
+from palio.delivery.deployments.control import Action, Kind
 from palio.delivery.deployments.domain import OPEN, Deployment, Health, State
-from palio.delivery.deployments.looking import Looking, OnAction, end
+from palio.delivery.deployments.looking import Looking, end
 from palio.delivery.deployments.placing import others_of, place, standing
 from palio.delivery.deployments.ports import NOBODY, Runtime
 from palio.delivery.deployments.wanted import PRODUCTION, DeploymentDraft, not_honoured
@@ -76,8 +78,7 @@ class Deployments:
     """Versions placed behind endpoints, watched, and taken back where they fail.
 
     ``runtime`` is where versions are asked whether they answer; ``publish`` brings what this
-    process has answered into the store before it is read; ``told`` is called with what was done
-    by itself, in the same unit of work.
+    process has answered into the store before it is read.
     """
 
     store: Store[DeliveryUnit]
@@ -85,7 +86,6 @@ class Deployments:
     actor: Identity
     runtime: Runtime = field(default=NOBODY, repr=False)
     publish: Callable[[], object] = field(default=lambda: None, repr=False)
-    told: OnAction = field(default=lambda *_: None, repr=False)
 
     @requires(Role.OPERATOR)
     def deploy(self, deployment: DeploymentDraft) -> Deployment:
@@ -242,7 +242,6 @@ class Deployments:
             clock=self.clock,
             runtime=self.runtime,
             actor=self.actor.name,
-            told=self.told,
         )
 
     def _endpoint(self, unit: DeliveryUnit, asked: DeploymentDraft) -> Endpoint:
@@ -343,6 +342,9 @@ class Deployments:
             before = {"state": found.state, "weights": endpoint.weights}
             after = {"state": state, "weights": placed.weights}
             unit.audit.append(replace(change, before=before, after=after))
+            if state is State.ROLLED_BACK:
+                action = Action(kind=Kind.ROLL_BACK, reason=reason)
+                tell(unit, ended, action, by=self.actor.name, at=ended.since)
         return ended
 
     def _change(self, verb: str, deployment: Deployment, reason: str = "") -> Change:
