@@ -86,6 +86,27 @@ def test_an_array_is_what_a_row_of_the_table_holds(tmp_path: Path) -> None:
     assert FLAVOR.load(files, sound).predict(table).probabilities == scores.tolist()
 
 
+def test_pooling_over_two_dimensions(tmp_path: Path) -> None:
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.MaxPool2d(3, 2, 1),
+        nn.AvgPool2d(2, 1),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(12, 2),
+        nn.Softmax(1),
+    )
+    image = Signature((Feature("x", FeatureType.NUMBER, size=64),), Task.CLASSIFICATION, (0, 1))
+    FLAVOR.save(model, tmp_path, image)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    rows = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
+    with torch.inference_mode():  # witness: the module itself
+        scores = model.eval()(torch.from_numpy(rows)).double().numpy()
+    found = FLAVOR.load(files, image).predict(rows.tolist())
+    assert found.probabilities == scores.tolist()
+
+
 def test_an_exported_program_is_kept(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 1)).eval()
     assert answered(program(model), tmp_path).values == expected(model).ravel().tolist()
