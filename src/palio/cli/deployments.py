@@ -10,7 +10,7 @@ import typer
 from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
 from palio.delivery.deployments.domain import Deployment, Health
-from palio.delivery.deployments.service import DeploymentMetrics, DeploymentStatus
+from palio.delivery.deployments.reports import DeploymentMetrics, DeploymentStatus
 from palio.delivery.deployments.wanted import (
     PRODUCTION,
     Canary,
