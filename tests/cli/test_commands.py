@@ -336,6 +336,12 @@ def test_commands_on_deployments(tell: Teller, cli: Cli, store: str) -> None:
     assert (made["endpoint"], made["version"]) == ("credit-staging", "v1")
     assert "told" in say("deployments", "status", "s")
     assert "is undeployed" in say("deployments", "undeploy", "s")
+    row = ("--row", '{"x0": 1, "x1": 2, "x2": 3}')
+    made = tell.json("deployments", "deploy", "s", "credit@champion", *staging, *row)
+    assert made["health_check"]["row"] == {"x0": 1, "x1": 2, "x2": 3}
+    wrong = ("deployments", "deploy", "t", "credit:v2", "--endpoint", "credit", "--row", "x")
+    code, _, said = cli("--store", store, *wrong)
+    assert (code, "is no row; write a JSON object" in said) == (2, True)
     code, _, said = cli("--store", store, "deployments", "status", "nothing")
     assert (code, "no deployment is named" in said) == (3, True)
 

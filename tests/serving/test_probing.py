@@ -83,8 +83,12 @@ def test_a_version_that_answers(runtime: EngineRuntime, models: Models) -> None:
 
 def test_a_version_that_raises(runtime: EngineRuntime, models: Models) -> None:
     models.failure = ZeroDivisionError("by zero")
-    probe = runtime.probe("credit", "2", timeout_s=30)
-    assert (probe.ok, probe.reason) == (False, "ZeroDivisionError: by zero")
+    asked_about = runtime.probe("credit", "2", timeout_s=30, row=[41.0])
+    assert (asked_about.ok, asked_about.reason) == (False, "ZeroDivisionError: by zero")
+    made_up = runtime.probe("credit", "2", timeout_s=30)
+    assert (made_up.ok, made_up.cold) == (True, "ZeroDivisionError: by zero")
+    unfit = runtime.probe("credit", "2", timeout_s=30, row=["x"])
+    assert "is no number" in unfit.reason
 
 
 def test_a_version_that_cannot_be_loaded(runtime: EngineRuntime) -> None:

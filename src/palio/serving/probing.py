@@ -1,4 +1,4 @@
-"""Whether a version answers: it is asked about a row made from its signature."""
+"""Whether a version answers: it is asked about a row, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ def sample_row(signature: Signature) -> list[Cell]:
 class _Asking:
     """One question, asked in a thread of its own: a version may never answer."""
 
+    row: object = None
     is_loaded: Event = field(default_factory=Event)
     is_over: Event = field(default_factory=Event)
     reason: str = ""
+    cold: str = ""
     latency_ms: float | None = None
 
     def ask(self, engine: Engine, choice: Choice) -> None:
@@ -52,8 +54,15 @@ class _Asking:
         if loaded.signature is None or loaded.predictor is None:
             self.reason = "it was registered without a signature and cannot serve"
             return
+        given = sample_row(loaded.signature) if self.row is None else self.row
+        rows = loaded.signature.table([given])
         started = time.perf_counter()
-        loaded.predictor.predict(loaded.signature.table([sample_row(loaded.signature)]))
+        try:
+            loaded.predictor.predict(rows)
+        except Exception as failed:
+            if self.row is not None:
+                raise
+            self.cold = f"{type(failed).__name__}: {failed}"  # others of its rows it may answer
         self.latency_ms = (time.perf_counter() - started) * 1_000
 
 
@@ -76,9 +85,9 @@ class EngineRuntime:
         self._lock = Lock()
         self._asking: dict[tuple[str, str], _Asking] = {}
 
-    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
-        """Load a version and ask it about a row made from its signature."""
-        asking = self._begun(model, version)
+    def probe(self, model: str, version: str, *, timeout_s: float, row: object = None) -> Probe:
+        """Load a version and ask it about a row."""
+        asking = self._begun(model, version, row)
         if not asking.is_loaded.wait(timeout_s):
             return Probe(loading=True)
         if not asking.is_over.wait(timeout_s):
@@ -88,15 +97,17 @@ class EngineRuntime:
         latency_ms = asking.latency_ms
         if latency_ms is not None and latency_ms > timeout_s * 1_000:  # to an earlier question
             return Probe(reason=f"it has answered after {latency_ms / 1_000:.3g} s")
-        return Probe(latency_ms=latency_ms, reason=asking.reason, process=self._process)
+        return Probe(
+            latency_ms=latency_ms, reason=asking.reason, cold=asking.cold, process=self._process
+        )
 
-    def _begun(self, model: str, version: str) -> _Asking:
+    def _begun(self, model: str, version: str, row: object) -> _Asking:
         """Return the question that is asked already, or begin to ask."""
         key = (model, version)
         with self._lock:
             found = self._asking.get(key)
             if found is None:
-                found = self._asking[key] = _Asking()
+                found = self._asking[key] = _Asking(row)
                 work = (self._engine, Choice(model, version))
                 Thread(target=found.ask, args=work, name="palio-probe", daemon=True).start()
         return found

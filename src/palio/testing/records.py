@@ -398,7 +398,9 @@ _DEPLOYMENT = Deployment(
     environment="staging",
     resources=Resources(cpu=0.5, memory_bytes=2**33, gpu=1),
     scaling=Scaling(min_replicas=2, max_replicas=10, target_cpu=0.7),
-    health_check=HealthCheck(interval_s=30.0, timeout_s=0.25, failure_threshold=4),
+    health_check=HealthCheck(
+        interval_s=30.0, timeout_s=0.25, failure_threshold=4, row={ODD: 0.1 + 0.2}
+    ),
     traffic_share=0.1 + 0.2,
     rollback_on_error=False,
     guardrails=(

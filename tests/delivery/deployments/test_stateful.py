@@ -110,7 +110,8 @@ class Deploying(RuleBasedStateMachine):
         known = {one.version for one in placed}
         for one in self.open():
             known |= set(one.weights_before or ())
-        known |= {self.watched.wired.models.aliases("credit")["champion"]}
+        moves = self.watched.wired.models.history("credit")
+        known |= {one.version for one in moves if one.version}  # until the next look
         for one in self.open():
             if one.state is State.PENDING and one.version not in known:
                 assert not weights.get(one.version)

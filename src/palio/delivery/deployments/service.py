@@ -77,6 +77,7 @@ class Deployments:
             find_model(unit, deployment.model, lock=True)
             version = find_version(unit, f"{deployment.model}:{deployment.version}")
             _check_size(deployment, version)
+            _check_row(deployment, version)
             made = self._made(unit, deployment, endpoint)
             _check_rest(unit, made, endpoint)
             self._keep(unit, made)
@@ -323,6 +324,13 @@ def _check_size(asked: DeploymentDraft, version: Version) -> None:
             field="resources.memory_bytes",
             value=most,
         )
+
+
+def _check_row(asked: DeploymentDraft, version: Version) -> None:
+    """Refuse a row that the version would never be asked about."""
+    row = asked.health_check.row
+    if row is not None and version.signature is not None:
+        version.signature.table([row])
 
 
 def _check_rest(unit: DeliveryUnit, made: Deployment, endpoint: Endpoint) -> None:
