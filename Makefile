@@ -6,7 +6,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check spark frameworks format bench bench-assignment bench-bandits bench-credit bench-registry bench-stats lock clean absent
+.PHONY: help demo test test-dialects coverage check spark frameworks format bench bench-assignment bench-bandits bench-credit bench-registry bench-stats lock clean absent
 .NOTPARALLEL: # one environment: two pips at once would race
 
 # Paths are relative: make cannot name a target with a space in it.
@@ -29,6 +29,9 @@ demo: .venv/.runtime .venv/.project ## run the main job on a built-in example, f
 
 test: .venv/.test .venv/.project ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-dialects: .venv/.test .venv/.project ## run the tests of the contracts of other systems, a part of `test`
+	@$(BIN)/python -m pytest tests/dialects $(ARGS)
 
 coverage: .venv/.test .venv/.project ## run the tests of palio.stats, which must reach every branch
 	@$(BIN)/python -m coverage run --branch --source=palio.stats -m pytest \

@@ -46,38 +46,8 @@ def example_of(command: Any) -> str:
 
 
 def test_the_commands_are_known() -> None:
-    assert sorted(NAMES) == sorted(
-        [
-            "alerts list", "analyze", "artifacts gc", "artifacts verify",
-            "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
-            "compare", "compare-scores", "evaluate",
-            "deployments deploy", "deployments health", "deployments list", "deployments metrics",
-            "deployments rollback", "deployments status", "deployments undeploy",
-            "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
-            "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
-            "endpoints unload", "endpoints weigh",
-            "experiments analyze", "experiments assignments", "experiments complete",
-            "experiments draft", "experiments draft-from", "experiments explore",
-            "experiments record", "experiments list", "experiments pause", "experiments refresh",
-            "experiments resume", "experiments reweight",
-            "experiments ship", "experiments show", "experiments simulate",
-            "experiments rebuild", "experiments rollback",
-            "experiments start", "experiments stop",
-            "experiments verify", "experiments weights",
-            "keys create", "keys list", "keys revoke",
-            "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
-            "off-policy",
-            "models adopt", "models at", "models clear-alias", "models delete", "models purge",
-            "models restore",
-            "models alias", "models aliases", "models card", "models combine", "models compare",
-            "models create", "models download", "models edit", "models edit-model",
-            "models history", "models list", "models move", "models promote", "models register",
-            "models requirements", "models rollback", "models search", "models show",
-            "models sign", "models verify", "models versions",
-            "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
-            "store upgrade", "train", "units erase", "units retain",
-        ]
-    )  # fmt: skip
+    known = Path(__file__).with_name("commands.txt").read_text().splitlines()
+    assert sorted(NAMES) == sorted(known)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -299,6 +269,12 @@ def test_commands_on_endpoints(tell: Teller) -> None:
     assert "credit: v1 90.00%, v2 10.00%" in shared
     assert "everything to the champion" in say("endpoints", "weigh", "credit")
     assert "credit holds v2" in say("endpoints", "load", "credit", "v2")
+    shown = say("endpoints", "loaded", "credit")
+    assert re.search(r"credit:v1 +ready\s*\n", shown)
+    assert re.search(r"credit:v2 +ready +held", shown)
+    assert [one["ready"] for one in tell.json("endpoints", "loaded", "credit")["versions"]] == [
+        True, True,
+    ]  # fmt: skip
     assert "holds nothing more" in say("endpoints", "unload", "credit", "v2")
     on_error = ("--on-error", "fallback", "--timeout-s", "2")
     assert "times out after 2 s" in say("endpoints", "configure", "credit", *on_error)

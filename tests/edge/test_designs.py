@@ -26,8 +26,14 @@ def test_everything_is_said() -> None:
         stop_loss=StopLoss(metric="revenue", threshold=-1, max_drawdown=5),
         criteria=Criteria(min_requests=7, max_error_rate=0.01),
         automatic=True,
+        title="Dearer",
+        description="What a higher price does",
+        tags={"team": "risk", "quarter": "4"},
     )
     assert dict(declared(made)) == {
+        "title": "Dearer",
+        "description": "What a higher price does",
+        "tags": "team=risk, quarter=4",
         "policy": "top two thompson, weights from 0.05 to 1, arms shown to be worse are retired",
         "sticky": "units keep their variant when weights change",
         "label delay": "outcomes count from 60 s on",

@@ -15,14 +15,10 @@ from palio.registry.domain import Version
 from palio.registry.ports import Predictor
 from palio.registry.signature import (
     Cell,
-    Feature,
-    FeatureType,
     Predictions,
-    Signature,
-    Task,
 )
 from palio.serving.engine import Engine
-from palio.serving.probing import EngineRuntime, sample_row
+from palio.serving.probing import EngineRuntime
 from palio.testing.fakes import FakeClock, FakeIds
 from palio.testing.memory import MemoryStore
 from palio.testing.wired import Wired
@@ -66,12 +62,6 @@ def runtime(wired: Wired, memory_store: MemoryStore, models: Models) -> EngineRu
     wired.serve("1", "2", "broken")
     engine = Engine(memory_store, models, FakeClock(), FakeIds())
     return EngineRuntime(engine, process="here")
-
-
-def test_a_row_fits_the_signature() -> None:
-    kinds = tuple(Feature(kind, kind) for kind in FeatureType)
-    signature = Signature(kinds, Task.REGRESSION)
-    assert signature.table([sample_row(signature)])
 
 
 def test_a_version_that_answers(runtime: EngineRuntime, models: Models) -> None:

@@ -14,6 +14,9 @@ __all__ = ["declared"]
 
 def declared(design: ExperimentDraft) -> Iterator[tuple[str, str]]:
     """Yield name and words of each declaration that the design makes use of."""
+    named = ", ".join(f"{name}={value}" for name, value in design.tags.items())
+    told = {"title": design.title, "description": design.description, "tags": named}
+    yield from ((name, text) for name, text in told.items() if text)
     if design.policy.moves:
         yield "policy", _policy(design.policy)
     if design.sticky:

@@ -8,22 +8,10 @@ from threading import Event, Lock, Thread
 
 from palio.delivery.deployments.ports import Probe
 from palio.delivery.domain import Choice
-from palio.registry.signature import Cell, FeatureType, Signature
 from palio.serving.engine import Engine
+from palio.serving.warming import row_of
 
-__all__ = ["EngineRuntime", "sample_row"]
-
-_SAMPLES: dict[FeatureType, Cell] = {
-    FeatureType.NUMBER: 0.0,
-    FeatureType.INTEGER: 0,
-    FeatureType.BOOLEAN: False,
-    FeatureType.STRING: "",
-}
-
-
-def sample_row(signature: Signature) -> list[Cell]:
-    """Return a row that a version's signature takes."""
-    return [_SAMPLES[feature.type] for feature in signature.features]
+__all__ = ["EngineRuntime"]
 
 
 @dataclass(slots=True)
@@ -54,7 +42,7 @@ class _Asking:
         if loaded.signature is None or loaded.predictor is None:
             self.reason = "it was registered without a signature and cannot serve"
             return
-        given = sample_row(loaded.signature) if self.row is None else self.row
+        given = row_of(loaded.signature) if self.row is None else self.row
         rows = loaded.signature.table([given])
         started = time.perf_counter()
         try:
