@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 from palio.errors import PalioError
 
 if TYPE_CHECKING:
+    from palio.delivery.deployments.wanted import (
+        Canary,
+        DeploymentDraft,
+        Guardrail,
+        HealthCheck,
+        Resources,
+        Scaling,
+    )
     from palio.experiments.designs.assignment import Namespace
     from palio.experiments.designs.audience import Condition
     from palio.experiments.designs.covariates import Covariate, Segment
@@ -27,11 +35,15 @@ if TYPE_CHECKING:
     from palio.session import Palio
 
 __all__ = [
+    "Canary",
     "Condition",
     "Covariate",
     "Criteria",
+    "DeploymentDraft",
     "ExperimentDraft",
     "Feature",
+    "Guardrail",
+    "HealthCheck",
     "Lifecycle",
     "Metric",
     "Metrics",
@@ -41,6 +53,8 @@ __all__ = [
     "PalioError",
     "Policy",
     "PolicyKind",
+    "Resources",
+    "Scaling",
     "Segment",
     "Signature",
     "StopLoss",
@@ -56,11 +70,15 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Canary": "palio.delivery.deployments.wanted",
     "Condition": "palio.experiments.designs.audience",
     "Covariate": "palio.experiments.designs.covariates",
     "Criteria": "palio.experiments.designs.risk",
+    "DeploymentDraft": "palio.delivery.deployments.wanted",
     "ExperimentDraft": "palio.experiments.designs.design",
     "Feature": "palio.registry.signature",
+    "Guardrail": "palio.delivery.deployments.wanted",
+    "HealthCheck": "palio.delivery.deployments.wanted",
     "Lifecycle": "palio.registry.lifecycle",
     "Metric": "palio.experiments.designs.metrics",
     "Metrics": "palio.experiments.designs.design",
@@ -69,6 +87,8 @@ _HOMES = {
     "Palio": "palio.session",
     "Policy": "palio.experiments.designs.policy",
     "PolicyKind": "palio.experiments.designs.policy",
+    "Resources": "palio.delivery.deployments.wanted",
+    "Scaling": "palio.delivery.deployments.wanted",
     "Segment": "palio.experiments.designs.covariates",
     "Signature": "palio.registry.signature",
     "StopLoss": "palio.experiments.designs.risk",

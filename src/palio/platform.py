@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,9 @@ from palio.artifacts.sources import FileSources
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.deployments.controller import CONTROLLER, Controller
 from palio.delivery.deployments.looking import Looking
-from palio.delivery.deployments.ports import Runtime
 from palio.delivery.deployments.service import Deployments
+from palio.delivery.features import FeatureTally, FeatureWatch
+from palio.delivery.ports import AsyncServer, Server
 from palio.delivery.service import Endpoints
 from palio.delivery.tally import Publisher, Tally
 from palio.edge.dialects import Dialect
@@ -39,6 +40,7 @@ from palio.edge.session import Told
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
+from palio.experiments.folding.quality import fold_quality, watermark_within
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.pseudonyms import Pseudonyms, agree
 from palio.experiments.privacy.retaining import forget_daily
@@ -46,6 +48,7 @@ from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
 from palio.monitoring.deliverer import Deliverer
 from palio.monitoring.exposition import Exposition
+from palio.monitoring.logs import begin_logs, log_predictions
 from palio.monitoring.processes import ProcessWatch
 from palio.monitoring.webhooks import Secret, receivers
 from palio.registry.artifacts import Artifacts
@@ -150,20 +153,17 @@ def _in_process(settings: Settings) -> Palio:
     actor = Identity(settings.actor or _user(), Role.ADMIN)
     verbs = _verbs(store, settings, vouching, actor)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    tally = Tally()
-    engine = _engine(settings, store, loader, tally)
-    process = _process()
-    publisher = _publisher(store, engine, tally, process=process, server=_process())
-    server = LocalServer(engine, publisher.flush)
+    seen = _seen(settings, store, loader, server=_process())
+    server = LocalServer(seen.engine, seen.publish)
 
     def close() -> None:
         try:
-            publisher.release()
+            seen.publish()
         finally:
             store.close()
 
     return Palio(
-        verbs=_serving(verbs, publisher, EngineRuntime(engine, process=process)),
+        verbs=_telling(verbs, seen, server),
         _predict=server.predict,
         _closing=close,
         _loader=loader,
@@ -238,24 +238,25 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    tally = Tally()
-    engine = _engine(settings, store, loader, tally)
     name = _process()
-    process = _process()
-    publisher = _publisher(store, engine, tally, process=process, server=name)
-    runtime = EngineRuntime(engine, process=process)
-    verbs = _serving(verbs, publisher, runtime)
-    controller = [_controller(store, settings, runtime)] if settings.control_s else []
+    seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
+    server = TickServer(seen.engine)
+    controller = [_controller(store, settings, seen)] if settings.control_s else []
     return create_app(
-        verbs,
-        TickServer(engine),
+        _telling(verbs, seen, server),
+        server,
         version=version(),
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
         on_stop=store.close,
-        background=[publisher, *controller, *_background(store, settings, verbs)],
-        metrics=_exposition(store, settings, publisher, server=name),
+        background=[
+            seen.publisher,
+            seen.watch,
+            *controller,
+            *_background(store, settings, verbs),
+        ],
+        metrics=_exposition(store, settings, seen, server=name),
         dialects=dialects(settings),
     )
 
@@ -289,15 +290,13 @@ def _deliverer(store: SqlStore, settings: Settings) -> Deliverer | None:
     )
 
 
-def _exposition(
-    store: SqlStore, settings: Settings, publisher: Publisher, *, server: str
-) -> Exposition:
+def _exposition(store: SqlStore, settings: Settings, seen: _Seen, *, server: str) -> Exposition:
     told = [one.families() for one in dialects(settings)]
     return Exposition(
         store,
         server=server,
         clock=_now,
-        publish=publisher.flush,
+        publish=seen.publish,
         more=[one for one in told if one is not None],
     )
 
@@ -398,10 +397,10 @@ def _evaluator(
     )
 
 
-def _controller(store: SqlStore, settings: Settings, runtime: Runtime) -> Controller:
+def _controller(store: SqlStore, settings: Settings, seen: _Seen) -> Controller:
     return Controller(
         store=store,
-        looking=Looking(store=store, clock=_now, runtime=runtime, actor=CONTROLLER),
+        looking=Looking(store=store, clock=_now, runtime=seen.runtime, actor=CONTROLLER),
         clock=_now,
         holder=_process(),
         interval_s=settings.control_s,
@@ -410,10 +409,10 @@ def _controller(store: SqlStore, settings: Settings, runtime: Runtime) -> Contro
 
 
 def _chores(store: SqlStore, settings: Settings) -> Sequence[Callable[[], object]]:
-    days = settings.retention_days
-    if days is None:
-        return ()
-    return [lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR)]
+    found: list[Callable[[], object]] = [lambda: fold_quality(store, now=_now())]
+    if (days := settings.retention_days) is not None:
+        found.append(lambda: forget_daily(store, now=_now(), days=days, actor=EVALUATOR))
+    return found
 
 
 _EVALUATE_S = 30.0
@@ -446,9 +445,20 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     with _bound(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        _begin_logs(settings)
         app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _begin_logs(settings: Settings) -> None:
+    begin_logs(
+        settings.log_level,
+        file=settings.log_file,
+        max_bytes=settings.log_max_bytes,
+        backups=settings.log_backups,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells of each start and stop
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -482,6 +492,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
             clock=_now,
             actor=actor,
             vouching=vouching,
+            fold_quality=partial(_quality_watermark, store),
         ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
@@ -531,27 +542,65 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms.by(None if secret is None else secret.get_secret_value())
 
 
-def _engine(settings: Settings, store: SqlStore, loader: Loader, tally: Tally) -> Engine:
-    return Engine(store, loader, _now, _id, pseudonyms=_pseudonyms(settings), tally=tally)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An engine, who asks its versions, and who publishes what it is asked and answers."""
+
+    engine: Engine
+    runtime: EngineRuntime
+    publisher: Publisher
+    watch: FeatureWatch
+
+    def publish(self) -> None:
+        """Bring into the store what there is."""
+        self.publisher.flush()
+        self.watch.step()
 
 
-def _publisher(
-    store: SqlStore, engine: Engine, tally: Tally, *, process: str, server: str
-) -> Publisher:
-    watch = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
-    return Publisher(store, tally, _now, watch)
+def _seen(
+    settings: Settings,
+    store: SqlStore,
+    loader: Loader,
+    *,
+    server: str,
+    warming_s: float | None = None,
+) -> _Seen:
+    tally, features, process = Tally(), FeatureTally(), _process()
+    pseudonyms = _pseudonyms(settings)
+    engine = Engine(
+        store,
+        loader,
+        _now,
+        _id,
+        pseudonyms=pseudonyms,
+        warming_s=warming_s,
+        tally=tally,
+        features=features,
+        told=log_predictions if settings.log_requests else lambda _: None,
+    )
+    use = ProcessWatch(process, server, clock=_now, loaded=lambda: engine.references)
+    publisher = Publisher(store, tally, _now, use)
+    watch = FeatureWatch(store, features, _now, process)
+    return _Seen(engine, EngineRuntime(engine, process=process), publisher, watch)
 
 
-def _serving(verbs: Verbs, publisher: Publisher, runtime: Runtime) -> Verbs:
-    """Return the verbs of a process that serves.
+def _quality_watermark(store: SqlStore) -> int:
+    """Fold the quality of versions, and return the place in the log where it stands."""
+    fold_quality(store, now=_now())
+    with store.read() as unit:
+        return watermark_within(unit)
 
-    Those that read traffic have its own published first, and versions are asked where requests
-    ask them.
-    """
+
+_WARMING_S = 10.0  # that a version has for the row it is warmed with
+
+
+def _telling(verbs: Verbs, seen: _Seen, server: Server | AsyncServer) -> Verbs:
+    """Return the verbs, with what this process has in memory, and has seen."""
     return replace(
         verbs,
-        endpoints=replace(verbs.endpoints, publish=publisher.flush),
-        deployments=replace(verbs.deployments, publish=publisher.flush, runtime=runtime),
+        endpoints=replace(verbs.endpoints, in_memory=server.in_memory, publish=seen.publish),
+        deployments=replace(verbs.deployments, publish=seen.publish, runtime=seen.runtime),
+        versions=replace(verbs.versions, publish=seen.publish),
     )
 
 

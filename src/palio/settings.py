@@ -105,6 +105,21 @@ class Settings(BaseSettings):
         description="Only look and log what would be done with automatic experiments",
     )
 
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that servers log, as lines of JSON on stderr"
+    )
+    log_file: Path | None = Field(
+        default=None,
+        description="A file for the same lines, rotated; {pid} in it is the process's number",
+    )
+    log_max_bytes: int = Field(
+        default=64 << 20, ge=0, description="Size at which a new log file begins; 0: never"
+    )
+    log_backups: int = Field(default=5, ge=0, description="Old log files that are kept")
+    log_requests: bool = Field(
+        default=False, description="Log a line for each request, without its inputs and its unit"
+    )
+
     def artifacts_url(self) -> str:
         """Return where the files of versions lie."""
         if self.artifacts is not None:

@@ -47,8 +47,15 @@ VERBS = {
 # design.md, section 5: viewers read, operators serve, experiment and move production,
 # admins hand out keys
 READS = {
-    *("audit.list", "audit.verify", "endpoints.get", "endpoints.list", "experiments.analyze"),
-    *("endpoints.metrics", "alerts.list"),
+    *(
+        "audit.list",
+        "audit.verify",
+        "endpoints.get",
+        "endpoints.list",
+        "endpoints.loaded",
+        "experiments.analyze",
+    ),
+    *("endpoints.metrics", "alerts.list", "versions.quality", "versions.drift"),
     *("deployments.get", "deployments.health", "deployments.list", "deployments.metrics"),
     "deployments.status",
     *("experiments.get", "experiments.list", "experiments.looks", "experiments.record"),

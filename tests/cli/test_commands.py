@@ -46,38 +46,8 @@ def example_of(command: Any) -> str:
 
 
 def test_the_commands_are_known() -> None:
-    assert sorted(NAMES) == sorted(
-        [
-            "alerts list", "analyze", "artifacts gc", "artifacts verify",
-            "audit checkpoint", "audit export", "audit keygen", "audit list", "audit verify",
-            "compare", "compare-scores", "evaluate",
-            "deployments deploy", "deployments health", "deployments list", "deployments metrics",
-            "deployments rollback", "deployments status", "deployments undeploy",
-            "endpoints clear", "endpoints configure", "endpoints create", "endpoints list",
-            "endpoints load", "endpoints metrics", "endpoints override", "endpoints show",
-            "endpoints unload", "endpoints weigh",
-            "experiments analyze", "experiments assignments", "experiments complete",
-            "experiments draft", "experiments draft-from", "experiments explore",
-            "experiments record", "experiments list", "experiments pause", "experiments refresh",
-            "experiments resume", "experiments reweight",
-            "experiments ship", "experiments show", "experiments simulate",
-            "experiments rebuild", "experiments rollback",
-            "experiments start", "experiments stop",
-            "experiments verify", "experiments weights",
-            "keys create", "keys list", "keys revoke",
-            "lifecycles check", "lifecycles declare", "lifecycles list", "lifecycles show",
-            "off-policy",
-            "models adopt", "models at", "models clear-alias", "models delete", "models purge",
-            "models restore",
-            "models alias", "models aliases", "models card", "models combine", "models compare",
-            "models create", "models download", "models edit", "models edit-model",
-            "models history", "models list", "models move", "models promote", "models register",
-            "models requirements", "models rollback", "models search", "models show",
-            "models sign", "models verify", "models versions",
-            "outcomes history", "outcomes import", "outcomes record", "plan", "predict", "serve",
-            "store upgrade", "train", "units erase", "units retain",
-        ]
-    )  # fmt: skip
+    known = Path(__file__).with_name("commands.txt").read_text().splitlines()
+    assert sorted(NAMES) == sorted(known)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -299,6 +269,12 @@ def test_commands_on_endpoints(tell: Teller) -> None:
     assert "credit: v1 90.00%, v2 10.00%" in shared
     assert "everything to the champion" in say("endpoints", "weigh", "credit")
     assert "credit holds v2" in say("endpoints", "load", "credit", "v2")
+    shown = say("endpoints", "loaded", "credit")
+    assert re.search(r"credit:v1 +ready\s*\n", shown)
+    assert re.search(r"credit:v2 +ready +held", shown)
+    assert [one["ready"] for one in tell.json("endpoints", "loaded", "credit")["versions"]] == [
+        True, True,
+    ]  # fmt: skip
     assert "holds nothing more" in say("endpoints", "unload", "credit", "v2")
     on_error = ("--on-error", "fallback", "--timeout-s", "2")
     assert "times out after 2 s" in say("endpoints", "configure", "credit", *on_error)
@@ -336,6 +312,12 @@ def test_commands_on_deployments(tell: Teller, cli: Cli, store: str) -> None:
     assert (made["endpoint"], made["version"]) == ("credit-staging", "v1")
     assert "told" in say("deployments", "status", "s")
     assert "is undeployed" in say("deployments", "undeploy", "s")
+    row = ("--row", '{"x0": 1, "x1": 2, "x2": 3}')
+    made = tell.json("deployments", "deploy", "s", "credit@champion", *staging, *row)
+    assert made["health_check"]["row"] == {"x0": 1, "x1": 2, "x2": 3}
+    wrong = ("deployments", "deploy", "t", "credit:v2", "--endpoint", "credit", "--row", "x")
+    code, _, said = cli("--store", store, *wrong)
+    assert (code, "is no row; write a JSON object" in said) == (2, True)
     code, _, said = cli("--store", store, "deployments", "status", "nothing")
     assert (code, "no deployment is named" in said) == (3, True)
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from palio.delivery.tally import Publisher, Tally
 from palio.delivery.traffic import ProcessUse, TrafficSums
 from palio.errors import StoreUnavailable
-from palio.experiments.events import Prediction
+from palio.experiments.events import Fallback, Prediction
 from palio.testing.fakes import FakeClock
 from palio.testing.memory import MemoryStore
 from palio.testing.records import prediction
@@ -83,6 +83,19 @@ def test_answers_are_counted_by_class_error_and_second() -> None:
     assert first.histogram.quantile(1.0) == pytest.approx(4.0, rel=0.01)
     assert (second.requests, second.outcomes) == (1, {"value": 1})
     assert house.totals() == first.merge(second)
+
+
+def test_who_stands_in_is_asked_too() -> None:
+    house = House()
+    champion = Fallback(
+        model="credit-risk", version="v0", values=[1], classes=(0, 1), latency_ms=9.0
+    )
+    house.answer(error="ValueError: no", fallback=champion)
+    house.publisher.step()
+    with house.store.read() as unit:
+        found = {one.version: one.sums for one in unit.traffic.find()}
+    assert (found["v1"].errors, found["v1"].rows) == (1, 0)
+    assert (found["v0"].errors, found["v0"].outcomes) == (0, {"1": 1})
 
 
 def test_a_class_beyond_the_fiftieth_is_other() -> None:

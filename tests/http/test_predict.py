@@ -63,6 +63,7 @@ def test_the_fields_of_an_answer(shared: World) -> None:
         "predictions": [int(expected(ROW)[0][1] > 0.5)],
         "probabilities": pytest.approx(np.array(expected(ROW)), rel=1e-12),
         "classes": [0, 1],
+        "fallback": False,
     }
 
 

@@ -15,14 +15,10 @@ from palio.registry.domain import Version
 from palio.registry.ports import Predictor
 from palio.registry.signature import (
     Cell,
-    Feature,
-    FeatureType,
     Predictions,
-    Signature,
-    Task,
 )
 from palio.serving.engine import Engine
-from palio.serving.probing import EngineRuntime, sample_row
+from palio.serving.probing import EngineRuntime
 from palio.testing.fakes import FakeClock, FakeIds
 from palio.testing.memory import MemoryStore
 from palio.testing.wired import Wired
@@ -68,13 +64,6 @@ def runtime(wired: Wired, memory_store: MemoryStore, models: Models) -> EngineRu
     return EngineRuntime(engine, process="here")
 
 
-@pytest.mark.parametrize("size", [None, 1, 3])
-def test_a_row_fits_the_signature(size: int | None) -> None:
-    kinds = tuple(Feature(kind, kind, size=size) for kind in FeatureType)
-    signature = Signature(kinds, Task.REGRESSION)
-    assert signature.table([sample_row(signature)])
-
-
 def test_a_version_that_answers(runtime: EngineRuntime, models: Models) -> None:
     probe = runtime.probe("credit", "2", timeout_s=30)
     assert probe.ok
@@ -84,8 +73,12 @@ def test_a_version_that_answers(runtime: EngineRuntime, models: Models) -> None:
 
 def test_a_version_that_raises(runtime: EngineRuntime, models: Models) -> None:
     models.failure = ZeroDivisionError("by zero")
-    probe = runtime.probe("credit", "2", timeout_s=30)
-    assert (probe.ok, probe.reason) == (False, "ZeroDivisionError: by zero")
+    asked_about = runtime.probe("credit", "2", timeout_s=30, row=[41.0])
+    assert (asked_about.ok, asked_about.reason) == (False, "ZeroDivisionError: by zero")
+    made_up = runtime.probe("credit", "2", timeout_s=30)
+    assert (made_up.ok, made_up.cold) == (True, "ZeroDivisionError: by zero")
+    unfit = runtime.probe("credit", "2", timeout_s=30, row=["x"])
+    assert "is no number" in unfit.reason
 
 
 def test_a_version_that_cannot_be_loaded(runtime: EngineRuntime) -> None:

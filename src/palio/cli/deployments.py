@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
 from palio.delivery.deployments.domain import Deployment, Health
-from palio.delivery.deployments.service import DeploymentMetrics, DeploymentStatus
+from palio.delivery.deployments.reports import DeploymentMetrics, DeploymentStatus
 from palio.delivery.deployments.wanted import (
     PRODUCTION,
     Canary,
@@ -20,6 +21,7 @@ from palio.delivery.deployments.wanted import (
     Resources,
     Scaling,
 )
+from palio.errors import InvalidInput
 
 __all__ = ["app"]
 
@@ -71,6 +73,10 @@ def deploy(
     failure_threshold: Annotated[
         int, typer.Option(help="Failed checks in a row that make it unhealthy.")
     ] = _CHECK.failure_threshold,
+    row: Annotated[
+        str | None,
+        typer.Option(help="What checks ask about, as JSON; a made-up row if not given."),
+    ] = None,
     cpu: Annotated[float | None, typer.Option(help="Cores.")] = None,
     memory_bytes: Annotated[
         int | None, typer.Option(help="Most that a process which serves it may take.")
@@ -103,7 +109,10 @@ def deploy(
             target_cpu=target_cpu,
         ),
         health_check=HealthCheck(
-            interval_s=interval_s, timeout_s=timeout_s, failure_threshold=failure_threshold
+            interval_s=interval_s,
+            timeout_s=timeout_s,
+            failure_threshold=failure_threshold,
+            row=None if row is None else _row(row),
         ),
         traffic_share=share,
         rollback_on_error=rollback_on_error,
@@ -120,6 +129,17 @@ def deploy(
     )
     made = found.deployments.deploy(draft)
     done(made, _made(made), as_json=as_json)
+
+
+def _row(text: str) -> dict[str, Any] | list[Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any] | list[Any])
+    except msgspec.MsgspecError:
+        raise InvalidInput(
+            f"{text!r} is no row; write a JSON object by feature name, or an array",
+            field="row",
+            value=text,
+        ) from None
 
 
 def _made(made: Deployment) -> str:

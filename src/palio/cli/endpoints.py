@@ -10,6 +10,7 @@ import typer
 from palio.cli.output import AsJson, describe, done, listing, moment, print_json
 from palio.cli.session import verbs
 from palio.delivery.domain import OnError
+from palio.delivery.loaded import VersionInMemory
 from palio.delivery.traffic import TrafficMetrics
 from palio.errors import InvalidInput
 
@@ -153,7 +154,43 @@ def load(
     [dim]palio endpoints load credit v2[/dim]
     """
     made = verbs(ctx).endpoints.load(name, version, reason)
-    done(made, f"{made.name} holds {', '.join(made.held)}", as_json=as_json)
+    line = f"{made.name} holds {', '.join(made.held)}; `palio endpoints loaded {made.name}` looks"
+    done(made, line, as_json=as_json)
+
+
+@app.command()
+def loaded(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Show what the answering process has in memory, and why the rest is not.
+
+    Over HTTP that is the server; on a store this command loads the versions to see.
+
+    [dim]palio endpoints loaded credit[/dim]
+    """
+    found = verbs(ctx).endpoints.loaded(name)
+    rows = [
+        (f"{one.model}:{one.version}", _state(one), "held" if one.held else "", _why(one))
+        for one in found.versions
+    ]
+    if as_json:
+        print_json(found)
+        return
+    listing(
+        found.versions,
+        ("version", "state", "held", "why"),
+        rows,
+        as_json=False,
+        empty=f"{name} needs no version yet: its model has no champion",
+    )
+
+
+def _state(one: VersionInMemory) -> str:
+    if one.hanging:
+        return "hanging"
+    return "ready" if one.ready else "failed"
+
+
+def _why(one: VersionInMemory) -> str | None:
+    return one.error or (one.cold and f"not warmed: {one.cold}")
 
 
 @app.command()

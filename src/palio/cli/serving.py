@@ -14,6 +14,8 @@ from palio.experiments.designs.audience import Attributes, value_of
 
 __all__ = ["predict", "serve", "store"]
 
+_INSTEAD = ", for the version that was chosen failed"
+
 store = typer.Typer(no_args_is_help=True, help="The store's schema.")
 
 
@@ -74,7 +76,7 @@ def predict(
         [
             ("predictions", answer.predictions),
             ("probabilities", answer.probabilities),
-            ("version", f"{answer.model}:{answer.version}"),
+            ("version", f"{answer.model}:{answer.version}{_INSTEAD if answer.fallback else ''}"),
             ("variant", answer.variant),
             ("experiment", answer.experiment),
             ("request id", answer.request_id),

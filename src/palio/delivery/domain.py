@@ -263,6 +263,18 @@ class Route:
             value=variant,
         )
 
+    def fallback(self, choice: Choice, *, named: bool) -> Choice | None:
+        """Return the champion, where it answers for a version that failed.
+
+        It does not for versions and variants that are asked for by name: who asks for one wants
+        to know what that one does.
+        """
+        if self.on_error is not OnError.FALLBACK or self.champion is None:
+            return None
+        if named or choice.forced or (choice.model, choice.version) == (self.model, self.champion):
+            return None
+        return Choice(self.model, self.champion)
+
     @property
     def versions(self) -> Sequence[tuple[str, str]]:
         """Model and name of every version that may be chosen without being named, or is held."""
@@ -314,7 +326,11 @@ class PredictRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an endpoint answers; it has been recorded when it is given."""
+    """What an endpoint answers; it has been recorded when it is given.
+
+    ``model`` and ``version`` say who answered. With ``fallback`` that is the champion, for the
+    version that was chosen has failed; ``variant`` is still the one that the unit is given.
+    """
 
     request_id: str
     endpoint: str
@@ -325,3 +341,4 @@ class Answer:
     predictions: list[Label]
     probabilities: list[list[float]] | None
     classes: tuple[Label, ...]
+    fallback: bool = False

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import reduce
 from typing import TypeVar
 
+from palio.access.alerts import DeliveryState
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.traffic import (
     ProcessUse,
@@ -21,8 +22,10 @@ from palio.delivery.traffic import (
 )
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Look
+from palio.registry.drift import FeatureCounts, VersionDrift, drift_of
+from palio.registry.quality import DAY_S, QualityCounts, QualityFigures, figures_of
 
-__all__ = ["Observed", "Recent", "Served", "Watched", "observe"]
+__all__ = ["Judged", "Observed", "Recent", "Served", "Watched", "observe"]
 
 T = TypeVar("T", TrafficCounts, TrafficTotals)
 RECENT_S = 60.0
@@ -58,6 +61,16 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """How good a version's answers of the last seven days were, in one segment or (``""``) all."""
+
+    model: str
+    version: str
+    segment: str
+    figures: QualityFigures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What is seen at a moment.
 
@@ -70,6 +83,9 @@ class Observed:
     processes: tuple[ProcessUse, ...]
     recent: tuple[Recent, ...]
     watched: tuple[Watched, ...]
+    qualities: tuple[Judged, ...] = ()
+    drifts: tuple[VersionDrift, ...] = ()
+    alerts_waiting: int = 0
 
 
 def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
@@ -91,6 +107,9 @@ def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
         processes=tuple(alive(unit.process_uses.find(server=server), now)),
         recent=tuple(_recent(counts, now)),
         watched=tuple(_watched(unit)),
+        qualities=tuple(_judged(unit, now)),
+        drifts=tuple(_drifts(unit, now)),
+        alerts_waiting=len(unit.alert_deliveries.find(state=DeliveryState.WAITING)),
     )
 
 
@@ -106,6 +125,27 @@ def _recent(counts: Iterable[TrafficCounts], now: datetime) -> Iterable[Recent]:
         endpoint, model, version = key
         metrics = summary(found, RECENT_S, now)
         yield Recent(endpoint=endpoint, model=model, version=version, metrics=metrics)
+
+
+def _judged(unit: DeliveryUnit, now: datetime) -> Iterable[Judged]:
+    today = int(now.timestamp()) // DAY_S * DAY_S
+    found: dict[tuple[str, str, str], QualityCounts] = {}
+    for day in range(today - 6 * DAY_S, today + 1, DAY_S):
+        for one in unit.quality_sums.find(cohort=day):
+            key = (one.model, one.version, one.segment)
+            found[key] = found.get(key, QualityCounts()).plus(one.counts)
+    for (model, version, segment), counts in sorted(found.items()):
+        yield Judged(model=model, version=version, segment=segment, figures=figures_of(counts))
+
+
+def _drifts(unit: DeliveryUnit, now: datetime) -> Iterable[VersionDrift]:
+    today = int(now.timestamp()) // DAY_S * DAY_S
+    seen: dict[tuple[str, str], list[FeatureCounts]] = defaultdict(list)
+    for day in range(today - 6 * DAY_S, today + 1, DAY_S):
+        for one in unit.feature_counts.find(day=day):
+            seen[one.model, one.version].append(one)
+    for key, counts in sorted(seen.items()):
+        yield drift_of(":".join(key), unit.feature_references.get(*key), counts)
 
 
 def _by_version(counts: Iterable[T]) -> Mapping[tuple[str, str, str], list[T]]:

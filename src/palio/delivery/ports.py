@@ -7,6 +7,7 @@ from typing import Protocol
 
 from palio.delivery.deployments.domain import Deployment
 from palio.delivery.domain import Answer, Endpoint, PredictRequest
+from palio.delivery.loaded import InMemory
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficTotals
 from palio.experiments.ports import ExperimentUnit
 from palio.ports import Collection
@@ -78,6 +79,14 @@ class Server(Protocol):
         """Route, check, predict, record."""
         ...
 
+    def in_memory(self, endpoint: str) -> InMemory:
+        """Return what of an endpoint is in memory in this process, or raise ``NotFound``.
+
+        Obligation: it is what requests are answered by that arrive now; a version that was just
+        to be loaded is there, or its error is.
+        """
+        ...
+
 
 class AsyncServer(Protocol):
     """The same for an event loop: requests that wait together are answered together."""
@@ -100,6 +109,10 @@ class AsyncServer(Protocol):
 
         When it returns, requests that arrive are routed by the new state.
         """
+        ...
+
+    def in_memory(self, endpoint: str) -> InMemory:
+        """Return what of an endpoint is in memory here; from any thread but the event loop's."""
         ...
 
     async def predict(self, request: PredictRequest) -> Answer:

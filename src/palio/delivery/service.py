@@ -11,9 +11,10 @@ from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.delivery.deployments.placing import standing
 from palio.delivery.domain import Endpoint, OnError, Route, Table
+from palio.delivery.loaded import InMemory
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.traffic import EndpointMetrics, TrafficCounts, alive, summary
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Refused
 from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
 from palio.ports import Clock, Store
@@ -27,16 +28,22 @@ _COUNTED_S = 15 * 60.0  # that counts per second are kept
 _LONGEST_S = 3_600
 
 
+def _serves_nothing(endpoint: str) -> InMemory:
+    raise Refused(f"this process serves nothing, {endpoint} neither; ask one that does")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
     """Stable addresses that clients call.
 
     ``publish`` brings what this process has answered into the store before traffic is read.
+    ``in_memory`` tells what the server in this process has in memory for an endpoint.
     """
 
     store: Store[DeliveryUnit]
     clock: Clock
     actor: Identity
+    in_memory: Callable[[str], InMemory] = _serves_nothing
     publish: Callable[[], object] = field(default_factory=lambda: _nothing, repr=False)
 
     @requires(Role.OPERATOR)
@@ -184,6 +191,17 @@ class Endpoints:
             unloaded = replace(endpoint, held=held)
             self._put(unit, "endpoint.unload", endpoint, unloaded, reason)
         return unloaded
+
+    @requires(Role.VIEWER)
+    def loaded(self, name: str) -> InMemory:
+        """Return what the answering process has in memory for an endpoint, and why not the rest.
+
+        A server tells of itself, and has done by then what was to be loaded; in process it is
+        what this process loads to predict.
+        """
+        with self.store.read() as unit:
+            _find(unit, name)
+        return self.in_memory(name)
 
     @requires(Role.OPERATOR)
     def configure(

@@ -17,7 +17,7 @@ from palio.delivery.traffic import (
     TrafficTotals,
     bounded,
 )
-from palio.experiments.events import Prediction
+from palio.experiments.events import Prediction, asked_of
 from palio.ports import Clock, Store
 from palio.registry.signature import Label
 from palio.stats.quality.histogram import LogHistogram
@@ -93,7 +93,7 @@ class Tally:
         with self._lock:
             # a clock that was set back must not go on in a second that was published
             self._second = max(self._second, int(predictions[-1].at.timestamp()))
-            for one in predictions:
+            for one in (asked for answered in predictions for asked in asked_of(answered)):
                 key = (self._second, (one.endpoint, one.model, one.version))
                 cell = self._cells.get(key)
                 if cell is None:

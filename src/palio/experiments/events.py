@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from palio.errors import InvalidInput, InvalidOutcome
@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_ID",
     "Event",
     "Exposure",
+    "Fallback",
     "LogEntry",
     "Outcome",
     "OutcomeDraft",
@@ -21,6 +22,7 @@ __all__ = [
     "Receipt",
     "Scored",
     "Value",
+    "asked_of",
     "check_against",
     "check_draft",
     "check_id",
@@ -47,6 +49,22 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What the champion made of a request whose version failed; ``error`` says why nothing.
+
+    ``latency_ms`` is the time until it had answered, with that of the version that failed.
+    """
+
+    model: str
+    version: str
+    values: list[Label]
+    probabilities: list[list[float]] | None = None
+    classes: tuple[Label, ...] = ()
+    latency_ms: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """One served request, with all that a later judgement of it needs.
 
@@ -57,6 +75,9 @@ class Prediction:
 
     ``policy_version`` names the weights that were in force, ``segments`` those that the unit is
     in; ``others`` is what the other variants of a paired experiment made of the request.
+
+    ``fallback`` is what the champion answered instead of a version that failed. No judgement of
+    this one or of its experiment reads it: the failure stays what is recorded of the variant.
     """
 
     request_id: str
@@ -79,10 +100,30 @@ class Prediction:
     policy_version: int = 0
     segments: tuple[str, ...] = ()
     others: tuple[Scored, ...] = ()
+    fallback: Fallback | None = None
 
     def counts_for(self, experiment: str) -> bool:
         """Tell whether it is evidence in an experiment."""
         return self.experiment == experiment and not self.forced
+
+
+def asked_of(prediction: Prediction) -> Sequence[Prediction]:
+    """Return what each version was asked: one that failed, and the champion that stood in."""
+    stood_in = prediction.fallback
+    if stood_in is None:
+        return (prediction,)
+    own = replace(
+        prediction,
+        model=stood_in.model,
+        version=stood_in.version,
+        values=stood_in.values,
+        probabilities=stood_in.probabilities,
+        classes=stood_in.classes,
+        latency_ms=stood_in.latency_ms,
+        error=stood_in.error,
+        fallback=None,
+    )
+    return prediction, own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,17 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from palio.delivery.observed import Observed, Served, Watched
+from palio.delivery.observed import Judged, Observed, Served, Watched
 from palio.delivery.traffic import TrafficSums
 from palio.experiments.judging.analysis import DecisionKind
+from palio.registry.drift import VersionDrift
+from palio.registry.quality import Rate
 
 __all__ = ["buckets_of", "families"]
 
 _SERVED = ("endpoint", "model", "version")
 _EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ENOUGH = 200  # rows, so that chance alone keeps the index well below what alarms
 _ERROR = "error"  # the class of requests that a version failed to answer
 
 
@@ -30,6 +33,10 @@ def families(seen: Observed) -> Iterator[Metric]:
     yield _latencies(seen.served)
     yield from _processes(seen)
     yield from _experiments(seen.watched)
+    yield from _qualities(seen.qualities)
+    yield _drifts(seen.drifts)
+    waiting = seen.alerts_waiting
+    yield _gauge("palio_alerts_waiting", "Alerts on their way to a webhook.", waiting)
 
 
 def buckets_of(sums: TrafficSums, edges_s: Sequence[float] = _EDGES_S) -> list[tuple[str, float]]:
@@ -149,6 +156,56 @@ def _experiments(watched: Sequence[Watched]) -> Iterable[Metric]:
     return decision, looked, *figures.values()
 
 
+def _drifts(drifts: Iterable[VersionDrift]) -> Metric:
+    drift = GaugeMetricFamily(
+        "palio_feature_drift",
+        "Population stability index of a feature in the last seven days against a version's first "
+        f"rows; once {_ENOUGH} rows have come.",
+        labels=("model", "version", "feature"),
+    )
+    for one in drifts:
+        model, _, version = one.reference.rpartition(":")
+        for name, moved in one.features.items() if one.rows >= _ENOUGH else ():
+            drift.add_metric((model, version, name), moved.index)
+    return drift
+
+
+def _qualities(judged: Sequence[Judged]) -> Iterable[Metric]:
+    found = {
+        name: GaugeMetricFamily(
+            f"palio_quality_{name}", text, labels=("model", "version", "segment")
+        )
+        for name, text in _QUALITIES.items()
+    }
+    for one in judged:
+        figures = one.figures
+        values: dict[str, float | Rate | None] = {
+            "labelled": figures.labelled,
+            "accuracy": figures.accuracy,
+            "brier": figures.brier,
+            "calibration_error": figures.calibration_error,
+            "positive_share": figures.positive,
+            "false_positive_rate": figures.false_positive_rate,
+            "false_negative_rate": figures.false_negative_rate,
+            "mean_squared_error": figures.mean_squared_error,
+        }
+        for name, value in values.items():
+            number = value.value if isinstance(value, Rate) else value
+            if number is not None:
+                found[name].add_metric((one.model, one.version, one.segment), number)
+    return found.values()
+
+
+_QUALITIES = {
+    "labelled": "Rows of the last seven days that a label is known of; segment empty: all.",
+    "accuracy": "Share of them that were right.",
+    "brier": "Their mean Brier score.",
+    "calibration_error": "Expected calibration error over ten bins.",
+    "positive_share": "Share of answers that were the second of two classes, labelled or not.",
+    "false_positive_rate": "Share of the first class that was called the second.",
+    "false_negative_rate": "Share of the second class that was called the first.",
+    "mean_squared_error": "Of answers that are numbers.",
+}
 _FIGURES = {
     "confidence": "1 minus the goal's anytime-valid p-value for a challenger.",
     "effect": "Estimated effect of a challenger on the goal.",

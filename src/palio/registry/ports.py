@@ -21,7 +21,9 @@ from palio.registry.domain import (
     Use,
     Version,
 )
+from palio.registry.drift import FeatureCounts, FeatureReference
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 from palio.registry.signature import Cell, Predictions
@@ -47,6 +49,21 @@ class RegistryUnit(AccessUnit, Protocol):
     @property
     def models(self) -> Collection[Model]:
         """Models under their name."""
+        ...
+
+    @property
+    def feature_references(self) -> Collection[FeatureReference]:
+        """What versions' features were like at first, under (model, version)."""
+        ...
+
+    @property
+    def feature_counts(self) -> Collection[FeatureCounts]:
+        """What they have been like since, under (day, process, model, version)."""
+        ...
+
+    @property
+    def quality_sums(self) -> Collection[QualitySums]:
+        """What labels say of answers, under (model, version, cohort, segment)."""
         ...
 
     @property

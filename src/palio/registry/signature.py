@@ -110,6 +110,11 @@ class Signature:
         return tuple(column for feature in self.features for column in feature.columns)
 
     @property
+    def has_arrays(self) -> bool:
+        """Tell whether some feature is an array."""
+        return any(feature.size is not None for feature in self.features)
+
+    @property
     def width(self) -> int:
         """How many columns the table has."""
         return sum(feature.size or 1 for feature in self.features)
@@ -132,9 +137,7 @@ class Signature:
             raise InvalidRows("rows is empty; send at least one row", field="rows", value=[])
         checks = [(feature.name, _fits(feature), feature) for feature in self.features]
         table = [self._row(number, row, checks) for number, row in enumerate(rows)]
-        if any(feature.size is not None for feature in self.features):
-            return [self._flat(row) for row in table]
-        return table
+        return [self._flat(row) for row in table] if self.has_arrays else table
 
     def _flat(self, row: list[Any]) -> list[Cell]:
         flat: list[Cell] = []

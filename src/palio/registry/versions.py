@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from palio.access.audit import Change
-from palio.access.domain import Identity, Role, requires
+from palio.access.domain import Role, requires
 from palio.errors import AlreadyExists, Conflict
-from palio.ports import Clock, Store
 from palio.registry import aliases, deletion
 from palio.registry.comparison import MetricComparison, Way, compare_versions
 from palio.registry.describing.card import card_of, plots_of, surroundings_of
@@ -32,9 +31,10 @@ from palio.registry.finding import (
     find_version,
     lifecycle_of,
 )
-from palio.registry.ports import ArtifactStore, RegistryUnit, Sources, StagedFiles
+from palio.registry.ports import ArtifactStore, Sources, StagedFiles
 from palio.registry.promotion import promote
 from palio.registry.registration import Registration, register, with_parent
+from palio.registry.reports import VersionReports
 from palio.registry.requirements import Readiness, assess
 from palio.registry.search.finding import find_page
 from palio.registry.search.pages import VersionPage
@@ -44,14 +44,11 @@ __all__ = ["Versions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versions:
+class Versions(VersionReports):
     """Versions, from their registration to the last of their files."""
 
-    store: Store[RegistryUnit]
     artifacts: ArtifactStore
     sources: Sources
-    clock: Clock
-    actor: Identity
     vouching: Vouching = NOBODY
 
     @requires(Role.OPERATOR)

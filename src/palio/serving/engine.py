@@ -7,27 +7,35 @@ sticky experiments keep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Protocol
 
 from palio.delivery.domain import Answer, Choice, PredictRequest, Table
+from palio.delivery.features import FeatureTally
+from palio.delivery.loaded import InMemory, VersionInMemory
 from palio.delivery.ports import DeliveryUnit
 from palio.delivery.service import routing_table
 from palio.delivery.tally import Tally
 from palio.errors import InvalidInput, NotFound, PalioError, PredictionFailed, StoreUnavailable
 from palio.experiments.designs.audience import check_attributes
-from palio.experiments.events import Prediction, check_id
+from palio.experiments.events import Fallback, Prediction, check_id
 from palio.experiments.privacy.marks import ERASED, StoreMark
 from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version
 from palio.registry.finding import find_version
 from palio.registry.ports import Loader
+from palio.serving.deadlines import Deadlines
+from palio.serving.fallbacks import with_fallbacks
 from palio.serving.jobs import Given, Job, Loaded, asked_together
 from palio.serving.paired import with_others
 from palio.serving.sticky import StickyCache
+from palio.serving.warming import warmed
 
 __all__ = ["Engine", "RevisedStore", "Snapshot", "told"]
 
@@ -54,7 +62,12 @@ class Snapshot:
 
 
 class Engine:
-    """Routes, models, and the three steps of a request. Safe to share between threads."""
+    """Routes, models, and the three steps of a request. Safe to share between threads.
+
+    Versions that routes need are asked once before they serve; ``warming_s`` is what they have
+    for it, and where it is not given nobody is asked: a caller in process would wait for it as
+    for the first answer.
+    """
 
     def __init__(
         self,
@@ -65,13 +78,21 @@ class Engine:
         *,
         pseudonyms: Pseudonyms = AS_SENT,
         tally: Tally | None = None,
+        features: FeatureTally | None = None,
+        told: Callable[[Sequence[Prediction]], object] = lambda _: None,
+        warming_s: float | None = None,
     ) -> None:
         self._tally = tally or Tally()
+        self._features = features or FeatureTally()
+        self._told = told
         self._store = store
         self._loader = loader
         self._clock = clock
         self._ids = ids
         self._pseudonyms = pseudonyms
+        self._warming_s = warming_s
+        self._deadlines = Deadlines()
+        self._ask = partial(asked_together, deadlines=self._deadlines)
         self._refreshing = Lock()
         self._audited = -1
         self._named: dict[tuple[str, str], Loaded] = {}
@@ -102,9 +123,11 @@ class Engine:
                 if changed or self._is_waiting():
                     table = routing_table(unit)
                     erasures = unit.marks.get(ERASED)
-                    named = self._named.items()
+                    gone = self.snapshot.models.keys() - set(_needed(table))
                     self._named = {  # what failed may load now: it was signed, or is back
-                        key: one for key, one in named if not one.failure and _is_there(unit, key)
+                        key: one
+                        for key, one in self._named.items()
+                        if key not in gone and not one.failure and _is_there(unit, key)
                     }
                     new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
                 else:
@@ -131,9 +154,14 @@ class Engine:
         self, table: Table, new: Mapping[tuple[str, str], Version]
     ) -> Mapping[tuple[str, str], Loaded]:
         return {
-            key: self._load(new[key]) if key in new else self.snapshot.models[key]
+            key: self._warmed(self._load(new[key])) if key in new else self.snapshot.models[key]
             for key in _needed(table)
         }
+
+    def _warmed(self, loaded: Loaded) -> Loaded:
+        if self._warming_s is None:
+            return loaded
+        return warmed(loaded, self._ask, timeout_s=self._warming_s)
 
     def _load(self, version: Version) -> Loaded:
         names = (version.model, version.version, version.signature)
@@ -163,6 +191,33 @@ class Engine:
             self._named[choice.model, choice.version] = loaded
         return loaded
 
+    def in_memory(self, endpoint: str) -> InMemory:
+        """Return what of an endpoint is in memory here, and why the rest is not."""
+        snapshot = self.snapshot
+        route = snapshot.table.route(endpoint)
+        held = {(route.model, version) for version in route.held}
+        return InMemory(
+            endpoint=endpoint,
+            process=f"{socket.gethostname()}:{os.getpid()}",
+            revision=snapshot.table.revision,
+            versions=tuple(
+                self._seen(key, snapshot.models[key], held=key in held) for key in route.versions
+            ),
+        )
+
+    def _seen(self, key: tuple[str, str], loaded: Loaded, *, held: bool) -> VersionInMemory:
+        hanging = self._deadlines.is_hanging(key)
+        failure = loaded.failure
+        return VersionInMemory(
+            model=loaded.model,
+            version=loaded.version,
+            ready=loaded.predictor is not None and not hanging,
+            held=held,
+            error=None if failure is None else _text_of(failure),
+            cold=loaded.cold,
+            hanging=hanging,
+        )
+
     def choose(self, request: PredictRequest) -> tuple[str, str, Choice]:
         """Return request id, unit and version of a request."""
         _check(request)
@@ -186,7 +241,11 @@ class Engine:
             Naming row and field.
         """
         request_id, unit, choice = chosen
-        if loaded.signature is None:
+        route = self.snapshot.table.route(request.endpoint)
+        job = Job(request_id, unit, request, route, choice, loaded, [])
+        if loaded.signature is not None:
+            job.rows = loaded.signature.table(request.rows)
+        elif job.fallback is None:
             if isinstance(loaded.failure, PalioError):
                 raise loaded.failure
             raise NotFound(
@@ -195,11 +254,12 @@ class Engine:
                 kind="signature",
                 name=f"{choice.model}:{choice.version}",
             )
-        rows = loaded.signature.table(request.rows)
-        return Job(request_id, unit, request.endpoint, choice, loaded, rows)
+        return job
 
     def answer(self, jobs: Sequence[Job]) -> list[Prediction]:
         """Predict; jobs of one version go through its model together.
+
+        What a version fails to answer is answered by the champion, where the endpoint says so.
 
         Units of sticky experiments are first given the variants they keep, by one look at the
         store for all jobs. Other variants of paired experiments score after all answers are
@@ -207,9 +267,15 @@ class Engine:
         is recorded with the answer.
         """
         self._settle(jobs)
-        given = asked_together(jobs)
+        given = self._ask(jobs)
+        for job in jobs:
+            signature = job.loaded.signature
+            if signature is not None and not signature.has_arrays:  # sound has no bins
+                served = (job.choice.model, job.choice.version)
+                self._features.add(served, signature.features, job.rows)
         predictions = [self._prediction(*one) for one in zip(jobs, given, strict=True)]
-        return with_others(jobs, given, predictions, self._found)
+        predictions = with_fallbacks(jobs, predictions, find=self._found, ask=self._ask)
+        return with_others(jobs, given, predictions, find=self._found, ask=self._ask)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Give units of sticky experiments the variants they keep."""
@@ -260,31 +326,56 @@ class Engine:
         with self._store.write() as unit:
             unit.log.append(predictions)
         self._tally.add(predictions)
+        self._told(predictions)
 
 
 def told(job: Job, prediction: Prediction) -> Answer:
     """Return the answer that a recorded prediction stands for, or raise what it failed with."""
+    given: Prediction | Fallback = prediction
     if prediction.error is not None:
-        failure = job.loaded.failure
-        if isinstance(failure, PalioError):  # told anew: each caller's traceback is its own
-            raise type(failure)(failure.message, **failure.details) from failure
-        raise PredictionFailed(
-            f"{prediction.model}:{prediction.version} failed: {prediction.error}; the failure is "
-            "recorded against this version",
-            request_id=prediction.request_id,
-            version=f"{prediction.model}:{prediction.version}",
-        )
+        if prediction.fallback is None or prediction.fallback.error is not None:
+            raise _failure(job, prediction)
+        given = prediction.fallback
     return Answer(
         request_id=prediction.request_id,
         endpoint=prediction.endpoint,
-        model=prediction.model,
-        version=prediction.version,
+        model=given.model,
+        version=given.version,
         variant=prediction.variant,
         experiment=prediction.experiment,
-        predictions=prediction.values,
-        probabilities=prediction.probabilities,
-        classes=prediction.classes,
+        predictions=given.values,
+        probabilities=given.probabilities,
+        classes=given.classes,
+        fallback=given is not prediction,
     )
+
+
+def _failure(job: Job, prediction: Prediction) -> PalioError:
+    failed, fallback = job.loaded.failure, prediction.fallback
+    if fallback is None and isinstance(failed, PalioError):
+        again = type(failed)(
+            failed.message, **failed.details
+        )  # each caller's traceback is its own
+        again.__cause__ = failed
+        return again
+    second = (
+        ""
+        if fallback is None
+        else (f"; the champion, {fallback.model}:{fallback.version}, failed too: {fallback.error}")
+    )
+    return PredictionFailed(
+        f"{prediction.model}:{prediction.version} failed: {prediction.error}{second}; the failure "
+        "is recorded against this version",
+        request_id=prediction.request_id,
+        version=f"{prediction.model}:{prediction.version}",
+    )
+
+
+def _text_of(failure: Exception) -> str:
+    """Return why a version is not in memory; what libraries raise has its type in front."""
+    if isinstance(failure, PalioError):
+        return failure.message
+    return f"{type(failure).__name__}: {failure}"
 
 
 def _is_there(unit: DeliveryUnit, key: tuple[str, str]) -> bool:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from palio.delivery.domain import Choice
+from palio.delivery.domain import Choice, PredictRequest, Route
 from palio.errors import NotFound
 from palio.registry.ports import Predictor
 from palio.registry.signature import Cell, Predictions, Signature
+from palio.serving.deadlines import Deadlines
 
-__all__ = ["Asked", "Given", "Job", "Loaded", "asked_together"]
+__all__ = ["Ask", "Asked", "Given", "Job", "Loaded", "asked_together"]
+
+_ROUNDING = 1e-5  # of probabilities: how far they may lie outside of [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A version in memory, or the reason why it could not be loaded."""
+    """A version in memory, or the reason why it could not be loaded.
+
+    ``cold`` says why it answered nothing when it was warmed, if so.
+    """
 
     model: str
     version: str
     signature: Signature | None
     predictor: Predictor | None
     failure: Exception | None = None
+    cold: str | None = None
 
 
 class Asked(Protocol):
@@ -39,6 +46,14 @@ class Asked(Protocol):
         """What it is asked about."""
         ...
 
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds that it has; ``None``: as many as it takes."""
+        ...
+
+
+Ask = Callable[[Sequence[Asked]], "list[Given]"]
+
 
 @dataclass(slots=True)
 class Job:
@@ -46,11 +61,27 @@ class Job:
 
     request_id: str
     unit: str
-    endpoint: str
+    request: PredictRequest
+    route: Route
     choice: Choice
     loaded: Loaded
     rows: list[list[Cell]]
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it arrived."""
+        return self.request.endpoint
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds that a model has for it; ``None``: as many as it takes."""
+        return self.route.timeout_s
+
+    @property
+    def fallback(self) -> Choice | None:
+        """The version that answers instead, should the chosen one fail."""
+        return self.route.fallback(self.choice, named=self.request.version is not None)
 
 
 @dataclass(slots=True)
@@ -63,39 +94,70 @@ class Given:
     ended: float
 
 
-def asked_together(asked: Sequence[Asked]) -> list[Given]:
+def asked_together(asked: Sequence[Asked], deadlines: Deadlines) -> list[Given]:
     """Ask models, each once about all rows that are for it.
 
-    A model that raises is asked again one by one, so that nobody fails for another's rows.
+    A model that raises is asked again one by one, so that nobody fails for another's rows. Those
+    that must answer in time work beside each other, each in a thread; the others work here.
 
     Parameters
     ----------
     asked
         Rows and the version that each is for.
+    deadlines
+        Keeps the versions to their time.
 
     Returns
     -------
     list of Given
         In the order asked.
     """
-    by_version: dict[int, list[int]] = {}
+    by_version: dict[tuple[int, float | None], list[int]] = {}
     for place, one in enumerate(asked):
-        by_version.setdefault(id(one.loaded), []).append(place)
+        by_version.setdefault((id(one.loaded), one.timeout_s), []).append(place)
+    begun = [
+        (places, _begun([asked[place] for place in places], timeout_s, deadlines))
+        for (_, timeout_s), places in by_version.items()
+        if timeout_s is not None
+    ]
     given: dict[int, Given] = {}
-    for places in by_version.values():
-        given |= zip(places, _given([asked[place] for place in places]), strict=True)
+    for (_, timeout_s), places in by_version.items():
+        if timeout_s is None:
+            given |= zip(places, _given([asked[place] for place in places]), strict=True)
+    for places, wait in begun:
+        given |= zip(places, wait(), strict=True)
     return [given[place] for place in range(len(asked))]
 
 
-def _given(asked: Sequence[Asked]) -> Iterable[Given]:
+def _begun(
+    asked: Sequence[Asked], timeout_s: float, deadlines: Deadlines
+) -> Callable[[], Iterable[Given]]:
+    began, loaded = time.perf_counter(), asked[0].loaded
+    key = (loaded.model, loaded.version)
+    end = deadlines.begin(key, lambda: _given(asked), timeout_s)
+
+    def wait() -> Iterable[Given]:
+        try:
+            return end()
+        except Exception as failed:  # noqa: BLE001 - late, or what no model should raise
+            return [_failed(failed, began) for _ in asked]
+
+    return wait
+
+
+def _given(asked: Sequence[Asked]) -> Sequence[Given]:
     began = time.perf_counter()
     try:
         found = _predict(asked[0].loaded, [row for one in asked for row in one.rows])
-    except Exception as failed:  # noqa: BLE001 - a model may raise anything
+        return list(_shared_out(asked, found, began))
+    except (Exception, SystemExit) as failed:  # noqa: BLE001 - a model may raise anything
         if len(asked) > 1:
             return [given for one in asked for given in _given([one])]
-        return [Given(Predictions([]), _text(failed), began, time.perf_counter())]
-    return list(_shared_out(asked, found, began))
+        return [_failed(failed, began)]
+
+
+def _failed(failed: BaseException, began: float) -> Given:
+    return Given(Predictions([]), _text(failed), began, time.perf_counter())
 
 
 def _shared_out(asked: Sequence[Asked], found: Predictions, began: float) -> Iterable[Given]:
@@ -103,8 +165,26 @@ def _shared_out(asked: Sequence[Asked], found: Predictions, began: float) -> Ite
     for one in asked:
         end = start + len(one.rows)
         shares = None if found.probabilities is None else found.probabilities[start:end]
-        yield Given(Predictions(found.values[start:end], shares), None, began, ended)
+        odd = None if shares is None else _odd(shares, len(one.rows), one.loaded.signature)
+        if odd is None:
+            yield Given(Predictions(found.values[start:end], shares), None, began, ended)
+        else:
+            yield _failed(ValueError(f"the model answered {odd}"), began)
         start = end
+
+
+def _odd(shares: list[list[float]], n_rows: int, signature: Signature | None) -> str | None:
+    """Tell what is wrong with probabilities that judgements would stumble over."""
+    if len(shares) != n_rows:
+        return f"{len(shares)} lists of probabilities for {n_rows} rows"
+    width = len(signature.classes) if signature else 0
+    for row in shares:
+        if len(row) != width:
+            return f"{len(row)} probabilities for {width} classes"
+        if min(row) < -_ROUNDING or max(row) > 1 + _ROUNDING:
+            wrong = next(one for one in row if not -_ROUNDING <= one <= 1 + _ROUNDING)
+            return f"{wrong:g}, which is no probability"
+    return None
 
 
 def _predict(loaded: Loaded, rows: list[list[Cell]]) -> Predictions:
@@ -116,7 +196,7 @@ def _predict(loaded: Loaded, rows: list[list[Cell]]) -> Predictions:
     return given
 
 
-def _text(failed: Exception) -> str:
+def _text(failed: BaseException) -> str:
     lines = str(failed).splitlines()
     said = f"{type(failed).__name__}: {lines[0] if lines else ''}"[:300]
     return said.encode("utf-8", "backslashreplace").decode()  # it repeats what clients sent

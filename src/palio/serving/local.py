@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from palio.delivery.domain import Answer, PredictRequest
+from palio.delivery.loaded import InMemory
 from palio.errors import Overloaded, PalioError
 from palio.experiments.events import Prediction
 from palio.serving.engine import Engine, told
 from palio.serving.jobs import Job
+from palio.serving.lanes import Lanes
 
 __all__ = ["LocalServer", "TickServer"]
 
@@ -60,6 +62,11 @@ class LocalServer:
         except PalioError as error:  # the answer is recorded; counts are published next time
             _LOG.warning("what was answered is not counted yet: %s", error)
 
+    def in_memory(self, endpoint: str) -> InMemory:
+        """Return what of an endpoint is in memory in this process."""
+        self._engine.refresh()
+        return self._engine.in_memory(endpoint)
+
     def _refresh(self) -> None:
         now = time.monotonic()
         ask = now >= self._ask_at
@@ -82,6 +89,7 @@ class TickServer:
         self._filled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="palio-predict")
+        self._lanes = Lanes(self._work)
 
     @property
     def revision(self) -> int:
@@ -96,6 +104,7 @@ class TickServer:
     async def stop(self) -> None:
         """Answer what waits, then end."""
         await asyncio.gather(*self._promised, return_exceptions=True)
+        await self._lanes.stop()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -107,6 +116,11 @@ class TickServer:
         """Serve by what this process has changed."""
         self._refresh(ask_store=False)
 
+    def in_memory(self, endpoint: str) -> InMemory:
+        """Return what of an endpoint is in memory in this process; not from the event loop."""
+        self._refresh(ask_store=True)
+        return self._engine.in_memory(endpoint)
+
     async def predict(self, request: PredictRequest) -> Answer:
         """Route, check, wait for the tick's models and its commit."""
         chosen = self._engine.choose(request)
@@ -114,6 +128,8 @@ class TickServer:
         if loaded is None:
             loaded = await asyncio.to_thread(self._engine.load, chosen[2])
         job = self._engine.admit(request, chosen, loaded)
+        if job.timeout_s is not None:
+            return told(job, await self._lanes.predict(job))
         if len(self._waiting) >= _QUEUE:
             raise Overloaded(f"{_QUEUE} requests are waiting; try again in a second")
         promise: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
@@ -124,22 +140,26 @@ class TickServer:
         return told(job, await promise)
 
     async def _answer(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._filled.wait()
-            tick = self._take()
-            try:
-                predictions = await loop.run_in_executor(
-                    self._pool, self._work, [job for job, _ in tick]
-                )
-            except Exception as failed:  # noqa: BLE001 - every caller of the tick is told
-                for _, promise in tick:
-                    if not promise.done():
-                        promise.set_exception(failed)
-                continue
-            for (_, promise), prediction in zip(tick, predictions, strict=True):
+            await self._answer_tick()
+
+    async def _answer_tick(self) -> None:
+        """Answer what waits; once it is done, nothing here keeps a version in memory."""
+        loop = asyncio.get_running_loop()
+        tick = self._take()
+        try:
+            predictions = await loop.run_in_executor(
+                self._pool, self._work, [job for job, _ in tick]
+            )
+        except Exception as failed:  # noqa: BLE001 - every caller of the tick is told
+            for _, promise in tick:
                 if not promise.done():
-                    promise.set_result(prediction)
+                    promise.set_exception(failed)
+            return
+        for (_, promise), prediction in zip(tick, predictions, strict=True):
+            if not promise.done():
+                promise.set_result(prediction)
 
     def _work(self, jobs: list[Job]) -> list[Prediction]:
         predictions = self._engine.answer(jobs)

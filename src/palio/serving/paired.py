@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from palio.delivery.domain import Choice
 from palio.experiments.events import Prediction, Scored
 from palio.registry.signature import Cell
-from palio.serving.jobs import Given, Job, Loaded, asked_together
+from palio.serving.jobs import Ask, Given, Job, Loaded
 
 __all__ = ["with_others"]
 
@@ -22,13 +22,16 @@ class _Shadow:
     variant: str
     loaded: Loaded
     rows: list[list[Cell]]
+    timeout_s: float | None
 
 
 def with_others(
     jobs: Sequence[Job],
     given: Sequence[Given],
     predictions: Sequence[Prediction],
+    *,
     find: Callable[[Choice], Loaded],
+    ask: Ask,
 ) -> list[Prediction]:
     """Add what the other variants make of requests that have been answered.
 
@@ -42,16 +45,18 @@ def with_others(
         Requests, what their models answered and what will be recorded of it.
     find
         Gives a version in memory.
+    ask
+        Asks versions.
     """
     shadows = [
-        _Shadow(place, variant, find(choice), job.rows)
+        _Shadow(place, variant, find(choice), job.rows, job.timeout_s)
         for place, job in enumerate(jobs)
         for variant, choice in job.choice.others.items()
     ]
     if not shadows:
         return list(predictions)
     others: defaultdict[int, list[Scored]] = defaultdict(list)
-    for shadow, own in zip(shadows, asked_together(shadows), strict=True):
+    for shadow, own in zip(shadows, ask(shadows), strict=True):
         waited_s = given[shadow.place].began - jobs[shadow.place].started
         others[shadow.place].append(_scored(shadow, own, waited_s))
     return [

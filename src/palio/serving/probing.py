@@ -1,4 +1,4 @@
-"""Whether a version answers: it is asked about a row made from its signature."""
+"""Whether a version answers: it is asked about a row, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,34 +8,21 @@ from threading import Event, Lock, Thread
 
 from palio.delivery.deployments.ports import Probe
 from palio.delivery.domain import Choice
-from palio.registry.signature import Cell, FeatureType, Signature
 from palio.serving.engine import Engine
+from palio.serving.warming import row_of
 
-__all__ = ["EngineRuntime", "sample_row"]
-
-_SAMPLES: dict[FeatureType, Cell] = {
-    FeatureType.NUMBER: 0.0,
-    FeatureType.INTEGER: 0,
-    FeatureType.BOOLEAN: False,
-    FeatureType.STRING: "",
-}
-
-
-def sample_row(signature: Signature) -> list[Cell | list[Cell]]:
-    """Return a row that a version's signature takes."""
-    return [
-        _SAMPLES[feature.type] if feature.size is None else [_SAMPLES[feature.type]] * feature.size
-        for feature in signature.features
-    ]
+__all__ = ["EngineRuntime"]
 
 
 @dataclass(slots=True)
 class _Asking:
     """One question, asked in a thread of its own: a version may never answer."""
 
+    row: object = None
     is_loaded: Event = field(default_factory=Event)
     is_over: Event = field(default_factory=Event)
     reason: str = ""
+    cold: str = ""
     latency_ms: float | None = None
 
     def ask(self, engine: Engine, choice: Choice) -> None:
@@ -55,8 +42,15 @@ class _Asking:
         if loaded.signature is None or loaded.predictor is None:
             self.reason = "it was registered without a signature and cannot serve"
             return
+        given = row_of(loaded.signature) if self.row is None else self.row
+        rows = loaded.signature.table([given])
         started = time.perf_counter()
-        loaded.predictor.predict(loaded.signature.table([sample_row(loaded.signature)]))
+        try:
+            loaded.predictor.predict(rows)
+        except Exception as failed:
+            if self.row is not None:
+                raise
+            self.cold = f"{type(failed).__name__}: {failed}"  # others of its rows it may answer
         self.latency_ms = (time.perf_counter() - started) * 1_000
 
 
@@ -79,9 +73,9 @@ class EngineRuntime:
         self._lock = Lock()
         self._asking: dict[tuple[str, str], _Asking] = {}
 
-    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
-        """Load a version and ask it about a row made from its signature."""
-        asking = self._begun(model, version)
+    def probe(self, model: str, version: str, *, timeout_s: float, row: object = None) -> Probe:
+        """Load a version and ask it about a row."""
+        asking = self._begun(model, version, row)
         if not asking.is_loaded.wait(timeout_s):
             return Probe(loading=True)
         if not asking.is_over.wait(timeout_s):
@@ -91,15 +85,17 @@ class EngineRuntime:
         latency_ms = asking.latency_ms
         if latency_ms is not None and latency_ms > timeout_s * 1_000:  # to an earlier question
             return Probe(reason=f"it has answered after {latency_ms / 1_000:.3g} s")
-        return Probe(latency_ms=latency_ms, reason=asking.reason, process=self._process)
+        return Probe(
+            latency_ms=latency_ms, reason=asking.reason, cold=asking.cold, process=self._process
+        )
 
-    def _begun(self, model: str, version: str) -> _Asking:
+    def _begun(self, model: str, version: str, row: object) -> _Asking:
         """Return the question that is asked already, or begin to ask."""
         key = (model, version)
         with self._lock:
             found = self._asking.get(key)
             if found is None:
-                found = self._asking[key] = _Asking()
+                found = self._asking[key] = _Asking(row)
                 work = (self._engine, Choice(model, version))
                 Thread(target=found.ask, args=work, name="palio-probe", daemon=True).start()
         return found

@@ -47,7 +47,9 @@ from palio.experiments.privacy.marks import StoreMark
 from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use
+from palio.registry.drift import FeatureCounts, FeatureReference
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.storage import tables
 from palio.storage.collections import SqlCollection, names_nothing
 from palio.storage.log import SqlAuditLog, SqlEventLog
@@ -100,6 +102,21 @@ class SqlUnit:
     def versions(self) -> SqlVersions:
         """Versions."""
         return SqlVersions(self._connection)
+
+    @cached_property
+    def feature_references(self) -> SqlCollection[FeatureReference]:
+        """What versions' features were like at first."""
+        return SqlCollection(self._connection, tables.feature_references, FeatureReference)
+
+    @cached_property
+    def feature_counts(self) -> SqlCollection[FeatureCounts]:
+        """What they have been like since."""
+        return SqlCollection(self._connection, tables.feature_counts, FeatureCounts)
+
+    @cached_property
+    def quality_sums(self) -> SqlCollection[QualitySums]:
+        """What labels say of answers."""
+        return SqlCollection(self._connection, tables.quality_sums, QualitySums)
 
     @cached_property
     def attestations(self) -> SqlCollection[Attestation]:

@@ -458,6 +458,30 @@ sticky_assignments = _keyed(
 )
 leases = _keyed("leases", ("name",), _word("name"), _word("holder"), _time("until"))
 marks = _keyed("marks", ("name",), _word("name"), _word("value"), _time("at"))
+feature_references = _keyed(
+    "feature_references",
+    ("model", "version"),
+    *(_word(name) for name in ("model", "version")),
+    _time("at"),
+    _count("rows"),
+    _json("features"),
+)
+feature_counts = _keyed(
+    "feature_counts",
+    ("day", "process", "model", "version"),
+    _count("day"),
+    *(_word(name) for name in ("process", "model", "version")),
+    _count("rows"),
+    _json("features"),
+)
+quality_sums = _keyed(
+    "quality_sums",
+    ("model", "version", "cohort", "segment"),
+    *(_word(name) for name in ("model", "version")),
+    _count("cohort"),
+    _word("segment"),
+    _json("counts"),
+)
 alerts = _listed(
     "alerts",
     ("id",),

@@ -55,12 +55,12 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.probes: dict[str, Probe] = {}
-        self.asked: list[tuple[str, float]] = []
+        self.asked: list[tuple[str, float, object]] = []
 
-    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
+    def probe(self, model: str, version: str, *, timeout_s: float, row: object = None) -> Probe:
         """Return what comes of asking a version."""
         reference = f"{model}:{version}"
-        self.asked.append((reference, timeout_s))
+        self.asked.append((reference, timeout_s, row))
         return self.probes.get(reference, Probe(latency_ms=1.0))
 
 

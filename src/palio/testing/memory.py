@@ -43,7 +43,9 @@ from palio.experiments.privacy.marks import StoreMark
 from palio.experiments.weights.published import Published
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import AliasMove, Attestation, Model, Use, Version
+from palio.registry.drift import FeatureCounts, FeatureReference
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
 
@@ -316,15 +318,34 @@ class MemoryAuditLog:
         return is_of
 
 
-class MemoryUnit:
+class _SeenUnit:
+    """What is seen of what runs."""
+
+    def __init__(self, state: _State) -> None:
+        self.alerts = MemoryCollection(state, Alert, "id")
+        self.alert_deliveries = MemoryCollection(state, AlertDelivery, "alert", "target")
+        self.feature_references = MemoryCollection(state, FeatureReference, "model", "version")
+        self.feature_counts = MemoryCollection(
+            state, FeatureCounts, "day", "process", "model", "version"
+        )
+        self.quality_sums = MemoryCollection(
+            state, QualitySums, "model", "version", "cohort", "segment"
+        )
+        self.traffic = MemoryTraffic(state)
+        self.traffic_totals = MemoryCollection(
+            state, TrafficTotals, "server", "process", "endpoint", "model", "version"
+        )
+        self.process_uses = MemoryCollection(state, ProcessUse, "process")
+
+
+class MemoryUnit(_SeenUnit):
     """One unit of work: every collection that a noun asks for."""
 
     def __init__(self, state: _State) -> None:
+        super().__init__(state)
         self.audit = MemoryAuditLog(state)
         self.log = MemoryEventLog(state)
         self.keys = MemoryCollection(state, ApiKey, "id")
-        self.alerts = MemoryCollection(state, Alert, "id")
-        self.alert_deliveries = MemoryCollection(state, AlertDelivery, "alert", "target")
         self.models = MemoryCollection(state, Model, "name")
         self.lifecycles = MemoryCollection(state, Lifecycle, "name", "revision")
         self.versions = MemoryVersions(state)
@@ -357,11 +378,6 @@ class MemoryUnit:
         )
         self.looks = MemoryCollection(state, Look, "experiment", "watermark", "variant")
         self.records = MemoryCollection(state, Record, "experiment")
-        self.traffic = MemoryTraffic(state)
-        self.traffic_totals = MemoryCollection(
-            state, TrafficTotals, "server", "process", "endpoint", "model", "version"
-        )
-        self.process_uses = MemoryCollection(state, ProcessUse, "process")
 
     def model_of(self, endpoint: str, *, lock: bool = False) -> str | None:
         """Return the model that an endpoint serves."""

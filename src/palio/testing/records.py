@@ -67,7 +67,9 @@ from palio.registry.domain import (
     MoveKind,
     Version,
 )
+from palio.registry.drift import FeatureCounts, FeatureReference, Profile
 from palio.registry.lifecycle import Lifecycle
+from palio.registry.quality import QualityCounts, QualitySums
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
 __all__ = [
@@ -361,6 +363,32 @@ _DELIVERY = AlertDelivery(
     at=WHEN,
     error=ODD,
 )
+_QUALITY = QualitySums(
+    model="m",
+    version=ODD,
+    cohort=2**40,
+    segment=ODD,
+    counts=QualityCounts(
+        rows=2**40,
+        brier=0.1 + 0.2,
+        held={"0": 1, "9": 2**40},
+        hits={"9": 1},
+        sums={"0": 0.1 + 0.2},
+    ),
+)
+_FIRST = FeatureReference(
+    model="m",
+    version=ODD,
+    at=WHEN,
+    rows=2**40,
+    features={
+        ODD: Profile(edges=(-1e300, 0.1 + 0.2), counts=(1, 2, 2**40, 0)),
+        "b": Profile(words=(ODD, ""), counts=(1, 0, 0, 1)),
+    },
+)
+_FEATURES = FeatureCounts(
+    day=2**40, process=ODD, model="m", version=ODD, rows=2**40, features={ODD: (1, 2**40), "b": ()}
+)
 _TRAFFIC = TrafficSums(
     requests=2**40,
     rows=2**41,
@@ -398,7 +426,9 @@ _DEPLOYMENT = Deployment(
     environment="staging",
     resources=Resources(cpu=0.5, memory_bytes=2**33, gpu=1),
     scaling=Scaling(min_replicas=2, max_replicas=10, target_cpu=0.7),
-    health_check=HealthCheck(interval_s=30.0, timeout_s=0.25, failure_threshold=4),
+    health_check=HealthCheck(
+        interval_s=30.0, timeout_s=0.25, failure_threshold=4, row={ODD: 0.1 + 0.2}
+    ),
     traffic_share=0.1 + 0.2,
     rollback_on_error=False,
     guardrails=(
@@ -515,6 +545,9 @@ RECORDS: Mapping[str, Sequence[Any]] = {
     "marks": [StoreMark(name=ODD, value=ODD, at=WHEN), StoreMark(name="a", value="", at=WHEN)],
     "alerts": [_ALERT, replace(_ALERT, id="a", evidence={}, handed_on=1)],
     "alert_deliveries": [_DELIVERY, replace(_DELIVERY, target="a", at=None)],
+    "feature_references": [_FIRST, replace(_FIRST, version="a", features={})],
+    "feature_counts": [_FEATURES, replace(_FEATURES, process="a", features={})],
+    "quality_sums": [_QUALITY, replace(_QUALITY, segment="", counts=QualityCounts())],
     "traffic": [_PER_SECOND, replace(_PER_SECOND, second=1, sums=TrafficSums())],
     "traffic_totals": [_TOTALS, replace(_TOTALS, version="a", sums=TrafficSums())],
     "process_uses": [_USE, replace(_USE, process="a", loaded=())],
@@ -579,6 +612,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "marks": ("name",),
     "alerts": ("id",),
     "alert_deliveries": ("alert", "target"),
+    "feature_references": ("model", "version"),
+    "feature_counts": ("day", "process", "model", "version"),
+    "quality_sums": ("model", "version", "cohort", "segment"),
     "traffic": ("second", "process", "endpoint", "model", "version"),
     "traffic_totals": ("server", "process", "endpoint", "model", "version"),
     "process_uses": ("process",),
@@ -595,7 +631,8 @@ UNORDERED = frozenset(
     {
         *("cursors", "unit_values", "metric_sums", "variant_counts", "reported_sums"),
         *("contrast_sums", "falls", "sticky", "leases", "marks"),
-        *("traffic", "traffic_totals", "process_uses", "alert_deliveries"),
+        *("traffic", "traffic_totals", "process_uses", "alert_deliveries", "quality_sums"),
+        *("feature_references", "feature_counts"),
     }
 )
 """Statistics, which come in any order."""

@@ -268,9 +268,11 @@ def test_one_that_cannot_be_looked_at_stops_no_other(watched: Watched) -> None:
     watched.deploy(asked("3", "good", traffic_share=0.5))
 
     class Raising:
-        def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
+        def probe(
+            self, model: str, version: str, *, timeout_s: float, row: object = None
+        ) -> Probe:
             if version == "2":
-                raise ZeroDivisionError(timeout_s, model)
+                raise ZeroDivisionError(timeout_s, model, row)
             return Probe()
 
     looking = replace(watched.controller.looking, runtime=Raising())

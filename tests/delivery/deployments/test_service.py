@@ -18,6 +18,7 @@ from palio.errors import (
     Forbidden,
     IllegalTransition,
     InvalidInput,
+    InvalidRows,
     NotFound,
 )
 from palio.registry.domain import ArtifactFile, Manifest
@@ -148,7 +149,26 @@ def test_a_process_that_has_not_loaded_it_keeps_it_waiting(watched: Watched) -> 
 @pytest.mark.parametrize("timeout_s", [1.0, 5.0])
 def test_health_check_timeout(watched: Watched, timeout_s: float) -> None:
     watched.deploy(asked(health_check=HealthCheck(timeout_s=timeout_s)))
-    assert watched.wired.runtime.asked == [("credit:2", timeout_s)]
+    assert watched.wired.runtime.asked == [("credit:2", timeout_s, None)]
+
+
+def test_health_check_row(watched: Watched) -> None:
+    row = {"age": 41}
+    watched.deploy(asked(health_check=HealthCheck(row=row)))
+    assert watched.wired.runtime.asked[0][2] == row
+    with pytest.raises(InvalidRows, match="row 0, field 'age'"):
+        watched.deploy(asked("3", "e", health_check=HealthCheck(row={"age": "old"})))
+
+
+def test_a_made_up_row_that_nothing_is_answered_to(watched: Watched) -> None:
+    """A model may know what to make of its own rows and not of this one: it gets its traffic."""
+    watched.wired.runtime.probes["credit:2"] = Probe(cold="ValueError: unknown category ''")
+    made = watched.deploy(asked())
+    assert (made.state, made.health is not None) == (State.LIVE, True)
+    health = watched.wired.deployments.health("d")
+    assert (health.healthy, health.failures) == (True, 0)
+    assert "a made-up row met ValueError" in health.reason
+    assert "health_check.row can say what to ask instead" in health.reason
 
 
 @pytest.mark.parametrize("memory_bytes", [900, 2_000])

@@ -166,6 +166,7 @@ def served(
         patch.setenv("PALIO_ARTIFACTS", str(folder / "files"))
         patch.setenv("PALIO_STORE", store)
         patch.chdir(folder)
+        patch.setattr("palio.delivery.tally._USE_S", 0.2)  # a deployment waits for it
         with servers.serving(store, evaluate_s=0.5, control_s=0.5) as address:
             yield World(store, address, folder)
 

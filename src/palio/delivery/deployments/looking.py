@@ -70,8 +70,9 @@ class Looking:
 
     def health(self, deployment: Deployment) -> Health:
         """Ask a deployment's version, and see what it takes."""
+        check = deployment.health_check
         probe = self.runtime.probe(
-            deployment.model, deployment.version, timeout_s=deployment.health_check.timeout_s
+            deployment.model, deployment.version, timeout_s=check.timeout_s, row=check.row
         )
         with self.store.read() as unit:
             uses = unit.process_uses.find()
@@ -185,7 +186,7 @@ def checked(
     why = probe.reason if probe.loading else probe.reason or _too_large(deployment, largest)
     failures = before if probe.loading else before + 1 if why else 0
     if not why:
-        why = "it is being loaded" if probe.loading else _waited_for(waiting)
+        why = "it is being loaded" if probe.loading else _waited_for(waiting) or _cold(probe)
     return Health(
         at=now,
         healthy=failures < deployment.health_check.failure_threshold,
@@ -196,6 +197,12 @@ def checked(
         waiting=waiting,
         loading=probe.loading,
     )
+
+
+def _cold(probe: Probe) -> str:
+    if not probe.cold:
+        return ""
+    return f"a made-up row met {probe.cold}; health_check.row can say what to ask instead"
 
 
 def _waiting(deployment: Deployment, serving: Iterable[ProcessUse]) -> tuple[str, ...]:

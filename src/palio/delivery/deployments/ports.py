@@ -12,13 +12,15 @@ __all__ = ["NOBODY", "Probe", "Runtime"]
 class Probe:
     """What came of asking a version: nothing in ``reason`` where it has answered.
 
-    ``loading`` tells that it is not in memory yet, which is no failure; ``process`` names the
-    process in whose memory it is, as that calls itself among those that serve.
+    ``loading`` tells that it is not in memory yet, which is no failure, and ``cold`` why it has
+    answered nothing to a row that was made up, which is none either. ``process`` names the process
+    in whose memory it is, as that calls itself among those that serve.
     """
 
     latency_ms: float | None = None
     reason: str = ""
     loading: bool = False
+    cold: str = ""
     process: str = ""
 
     @property
@@ -34,8 +36,8 @@ class Runtime(Protocol):
     version takes.
     """
 
-    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:
-        """Load a version and ask it about a row made from its signature.
+    def probe(self, model: str, version: str, *, timeout_s: float, row: object = None) -> Probe:
+        """Load a version and ask it about a row.
 
         Parameters
         ----------
@@ -44,6 +46,8 @@ class Runtime(Protocol):
         timeout_s
             Seconds that the answer may take; a version that is loading for longer is told as
             such.
+        row
+            What it is asked about; made up from its signature if not given.
         """
         ...
 
@@ -51,7 +55,14 @@ class Runtime(Protocol):
 class _Nobody:
     """No runtime: nothing is ever ready."""
 
-    def probe(self, model: str, version: str, *, timeout_s: float) -> Probe:  # noqa: ARG002
+    def probe(
+        self,
+        model: str,
+        version: str,
+        *,
+        timeout_s: float,  # noqa: ARG002
+        row: object = None,  # noqa: ARG002
+    ) -> Probe:
         """Tell that somebody else must ask."""
         return Probe(reason=f"nothing here can ask {model}:{version}; a server can", loading=True)
 

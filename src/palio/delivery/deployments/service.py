@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
 from typing import Any
 
 from palio.access.audit import Change
@@ -15,62 +14,24 @@ from palio.delivery.deployments.domain import OPEN, Deployment, Health, State
 from palio.delivery.deployments.looking import Looking, end
 from palio.delivery.deployments.placing import others_of, place, standing
 from palio.delivery.deployments.ports import NOBODY, Runtime
+from palio.delivery.deployments.reports import (
+    DeploymentMetrics,
+    DeploymentStatus,
+    metrics_within,
+    status_within,
+)
 from palio.delivery.deployments.wanted import PRODUCTION, DeploymentDraft, not_honoured
 from palio.delivery.domain import Endpoint
 from palio.delivery.ports import DeliveryUnit
-from palio.delivery.traffic import TrafficMetrics, alive, summary
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from palio.experiments.running import running_on
 from palio.ports import Clock, Store
-from palio.registry.domain import Version
+from palio.registry.domain import Version, check_name
 from palio.registry.finding import find_model, find_version
 
-__all__ = ["DeploymentMetrics", "DeploymentStatus", "Deployments"]
+__all__ = ["Deployments"]
 
 _COUNTED_S = 15 * 60.0  # that counts per second are kept
 _FIELDS = tuple(one.name for one in fields(DeploymentDraft))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentMetrics:
-    """How a deployment has done of late, and what serves it.
-
-    Parameters
-    ----------
-    deployment, at, window_s
-        Which one, until when, and over how many seconds.
-    traffic
-        Requests per second, latencies and errors of its version on its endpoint.
-    others
-        The same of the endpoint's other versions.
-    processes
-        How many serve it now.
-    rss_bytes, cpu_share
-        Memory and share of a core that these take together, whatever else they serve.
-    """
-
-    deployment: str
-    at: datetime
-    window_s: float
-    traffic: TrafficMetrics
-    others: TrafficMetrics
-    processes: int
-    rss_bytes: int
-    cpu_share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentStatus:
-    """How a deployment stands.
-
-    ``share`` is what the endpoint gives its version now, of what reaches the weights at all;
-    ``notes`` say what comes before these, what is waited for and what a rollback would leave.
-    """
-
-    deployment: Deployment
-    share: float
-    notes: tuple[str, ...]
-    not_honoured: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +77,10 @@ class Deployments:
             find_model(unit, deployment.model, lock=True)
             version = find_version(unit, f"{deployment.model}:{deployment.version}")
             _check_size(deployment, version)
+            _check_row(deployment, version)
             made = self._made(unit, deployment, endpoint)
             _check_rest(unit, made, endpoint)
-            unit.deployments.put_many([made])
+            self._keep(unit, made)
             held = tuple(dict.fromkeys((*endpoint.held, made.version)))
             unit.endpoints.put_many([replace(endpoint, held=held)])
             unit.audit.append(_deployed(self._change("deploy", made), made))
@@ -167,17 +129,7 @@ class Deployments:
     def status(self, name: str) -> DeploymentStatus:
         """Return how a deployment stands, and what keeps traffic from it."""
         with self.store.read() as unit:
-            found = _find(unit, name)
-            endpoint = unit.endpoints.get(found.endpoint)
-            notes = () if endpoint is None else tuple(_notes(unit, found, endpoint))
-            weights = (endpoint.weights if endpoint else None) or {}
-        is_open = found.state in OPEN
-        return DeploymentStatus(
-            deployment=found,
-            share=weights.get(found.version, 0.0) if is_open else 0.0,
-            notes=notes if is_open else (),
-            not_honoured=found.not_honoured,
-        )
+            return status_within(unit, _find(unit, name))
 
     @requires(Role.VIEWER)
     def health(self, name: str) -> Health:
@@ -218,22 +170,7 @@ class Deployments:
         self.publish()
         now = self.clock()
         with self.store.read() as unit:
-            found = _find(unit, name)
-            counts = unit.traffic.since(int(now.timestamp() - window_s), endpoint=found.endpoint)
-            uses = alive(unit.process_uses.find(), now)
-        serving = [one for one in uses if found.reference in one.loaded]
-        own = [one for one in counts if one.version == found.version]
-        others = [one for one in counts if one.version != found.version]
-        return DeploymentMetrics(
-            deployment=name,
-            at=now,
-            window_s=window_s,
-            traffic=summary(own, window_s, now),
-            others=summary(others, window_s, now),
-            processes=len(serving),
-            rss_bytes=sum(one.rss_bytes for one in serving),
-            cpu_share=sum(one.cpu_share for one in serving),
-        )
+            return metrics_within(unit, _find(unit, name), window_s, now)
 
     @property
     def _looking(self) -> Looking:
@@ -274,7 +211,7 @@ class Deployments:
     def _opened(self, unit: DeliveryUnit, name: str, asked: DeploymentDraft) -> Endpoint:
         find_model(unit, asked.model, lock=True)
         made = Endpoint(
-            name=name,
+            name=check_name("environment", name),
             model=asked.model,
             created_at=self.clock(),
             created_by=self.actor.name,
@@ -323,6 +260,13 @@ class Deployments:
             holds=asked.version not in endpoint.held,
             not_honoured=not_honoured(asked.resources, asked.scaling),
         )
+
+    def _keep(self, unit: DeliveryUnit, made: Deployment) -> None:
+        """Add a deployment, or have it take the place of one of its name that has ended."""
+        if made.revision == 1:
+            unit.deployments.add(made)  # of two who take a free name at once one is refused
+        else:
+            unit.deployments.put_many([made])
 
     def _end(self, name: str, state: State, verb: str, reason: str) -> Deployment:
         with self.store.write() as unit:
@@ -382,6 +326,13 @@ def _check_size(asked: DeploymentDraft, version: Version) -> None:
         )
 
 
+def _check_row(asked: DeploymentDraft, version: Version) -> None:
+    """Refuse a row that the version would never be asked about."""
+    row = asked.health_check.row
+    if row is not None and version.signature is not None:
+        version.signature.table([row])
+
+
 def _check_rest(unit: DeliveryUnit, made: Deployment, endpoint: Endpoint) -> None:
     """Refuse to give less than everything where nothing could answer the rest."""
     least = made.canary.start_share if made.canary is not None else made.traffic_share
@@ -404,28 +355,6 @@ def _check_way_back(unit: DeliveryUnit, found: Deployment, endpoint: Endpoint) -
             deployment=found.name,
             endpoint=endpoint.name,
         )
-
-
-def _notes(unit: DeliveryUnit, found: Deployment, endpoint: Endpoint) -> Sequence[str]:
-    notes = []
-    if endpoint.override is not None:
-        notes.append(
-            f"{endpoint.name} is overridden to {endpoint.override}: weights do not count until "
-            "it is cleared"
-        )
-    notes += [
-        f"the experiment {one.key} comes first: its units do not see the weights"
-        for one in running_on(unit, endpoint.name)
-    ]
-    if found.state is State.PENDING:
-        notes.append(f"it gets traffic when it is ready: {_waits_for(found.health)}")
-    if not others_of(unit, endpoint, standing(unit, endpoint.name), found.name):
-        notes.append("nothing else could answer: it is not rolled back by itself")
-    return notes
-
-
-def _waits_for(health: Health | None) -> str:
-    return "it has not been asked yet" if health is None else health.reason or "it is by now"
 
 
 def _find(unit: DeliveryUnit, name: str, *, lock: bool = False) -> Deployment:

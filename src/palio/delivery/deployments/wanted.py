@@ -6,6 +6,7 @@ import enum
 import re
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 from palio.errors import InvalidInput
 from palio.registry.describing.metadata import check_text
@@ -94,11 +95,16 @@ class HealthCheck:
         Seconds after which an answer has failed, above 0 and at most the interval.
     failure_threshold
         Failures one after the other that make it unhealthy, in [1, 100].
+    row
+        What it is asked about, an object by feature name or an array in feature order, and must
+        not fail on. If not given, a row is made up from its signature: that it answers nothing to
+        such a row is noted, and no failure.
     """
 
     interval_s: float = 10.0
     timeout_s: float = 5.0
     failure_threshold: int = 3
+    row: dict[str, Any] | list[Any] | None = None
 
     def __post_init__(self) -> None:
         _within("health_check.interval_s", self.interval_s, 1, 3_600)

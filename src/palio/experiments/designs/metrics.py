@@ -20,6 +20,7 @@ __all__ = [
     "Direction",
     "Metric",
     "Source",
+    "brier_of",
     "metric_named",
     "outcome_values",
     "overdue",
@@ -321,7 +322,8 @@ def _score(name: str, prediction: Prediction, label: Outcome) -> list[float]:
     return [math.fsum(known) / len(known)] if len(known) > 1 else known
 
 
-def _brier(prediction: Prediction, row: int, truth: Label) -> float | None:
+def brier_of(prediction: Prediction, row: int, truth: Label) -> float | None:
+    """Return the Brier score of a row; of two classes that of the second alone."""
     shares = _probabilities(prediction, row, truth)
     if shares is None:
         return None
@@ -385,7 +387,7 @@ _PREDICTION_FIELDS: Mapping[str, Callable[[Prediction], float | None]] = {
     "requests": lambda _: 1.0,
 }
 _SCORING_RULES: Mapping[str, Callable[[Prediction, int, Label], float | None]] = {
-    "brier": _brier,
+    "brier": brier_of,
     "log_loss": _log_loss,
     "accuracy": _accuracy,
     "squared_error": _squared_error,

@@ -18,6 +18,7 @@ from palio.experiments.events import LABEL, Exposure, LogEntry, Outcome, Predict
 from palio.experiments.folding.changes import Changes, UnitKey
 from palio.experiments.folding.folding import Batch, has_crossed, in_force
 from palio.experiments.folding.measures import Measures
+from palio.experiments.folding.quality import forget_within
 from palio.experiments.folding.statistics import Cursor
 from palio.experiments.ports import EventLog, ExperimentUnit
 from palio.experiments.privacy.marks import ERASED, StoreMark
@@ -139,8 +140,15 @@ def _take_requests(unit: ExperimentUnit, takings: Sequence[_Taking], traces: Tra
             if isinstance(entry.event, Outcome):
                 traces.outcomes.add(entry.seq)
         for request in by_request.values():
+            left = [entry for entry in request if _is_anothers(entry, traces.units)]
+            forget_within(unit, request, left)
             for taking in takings:
-                taking.take_request(unit, request)
+                taking.take_request(unit, request, left)
+
+
+def _is_anothers(entry: LogEntry, units: frozenset[str]) -> bool:
+    """Tell whether a prediction was for another unit, under the id of the same request."""
+    return isinstance(entry.event, Prediction) and entry.event.unit not in units
 
 
 def _take_outcomes(unit: ExperimentUnit, takings: Sequence[_Taking], traces: Traces) -> None:
@@ -208,13 +216,10 @@ class _Taking:
             crossed = row is not None and has_crossed(row, given)
             self.changes.counts[given.epoch, given.variant].crossovers -= crossed
 
-    def take_request(self, unit: ExperimentUnit, request: Sequence[LogEntry]) -> None:
-        """Take a request off, and add what is left of it: others may have used its id, too."""
-        left = [
-            entry
-            for entry in request
-            if isinstance(entry.event, Prediction) and entry.event.unit not in self.units
-        ]
+    def take_request(
+        self, unit: ExperimentUnit, request: Sequence[LogEntry], left: Sequence[LogEntry]
+    ) -> None:
+        """Take a request off, and add what is left of it."""
         self._move(unit, request, -1)
         self._move(unit, left, 1)
 

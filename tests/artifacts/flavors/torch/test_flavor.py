@@ -71,6 +71,17 @@ def test_a_regression_answers_the_same_bit_for_bit(
     assert found.values == expected(model).ravel().tolist()
 
 
+def test_numbers_stand_beside_tensors(tmp_path: Path) -> None:
+    class Scaled(nn.Module):  # type: ignore[misc]
+        def forward(self, rows: Any) -> Any:
+            return ((rows - 0.5) / 2 + 1 * rows).sum(dim=1).clamp(min=0.1) ** 2
+
+    assert (
+        answered(Scaled(), tmp_path).values
+        == Scaled()(torch.tensor(INPUTS, dtype=torch.float32)).double().tolist()
+    )
+
+
 def test_an_array_is_what_a_row_of_the_table_holds(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Unflatten(1, (1, 64)), nn.Conv1d(1, 2, 8, 4), nn.Flatten())
     model.append(nn.LazyLinear(3)).append(nn.Softmax(1))(torch.zeros(1, 64))

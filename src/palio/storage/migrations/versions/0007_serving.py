@@ -25,6 +25,8 @@ def upgrade() -> None:
     op.add_column("experiments", sa.Column("chosen", sa.Text(), nullable=True))
     _make_traffic()
     _make_alerts()
+    _make_quality()
+    _make_features()
     _make_deployments()
 
 
@@ -83,6 +85,37 @@ def _make_alerts() -> None:
         sa.PrimaryKeyConstraint("alert", "target", name="pk_alert_deliveries"),
     )
     op.create_index("ix_alert_deliveries_state", "alert_deliveries", ["state"])
+
+
+def _make_quality() -> None:
+    op.create_table(
+        "quality_sums",
+        *map(_text, ("model", "version")),
+        sa.Column("cohort", sa.BigInteger(), nullable=False),
+        _text("segment"),
+        sa.Column("counts", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "version", "cohort", "segment", name="pk_quality_sums"),
+    )
+
+
+def _make_features() -> None:
+    op.create_table(
+        "feature_references",
+        *map(_text, ("model", "version")),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("features", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "version", name="pk_feature_references"),
+    )
+    key = ("process", "model", "version")
+    op.create_table(
+        "feature_counts",
+        sa.Column("day", sa.BigInteger(), nullable=False),
+        *map(_text, key),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("features", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("day", *key, name="pk_feature_counts"),
+    )
 
 
 def _make_deployments() -> None:
