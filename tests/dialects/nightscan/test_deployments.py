@@ -280,7 +280,7 @@ def test_a_canary_that_fails_is_rolled_back_by_itself(world: World) -> None:
         assert (entry.actor, entry.action) == ("controller", "deployment.rollback")
         assert entry.after is not None
         assert entry.after["evidence"]["harm"]["bad"] > 0
-        eventually(lambda: any(one.subject == name for one in opened.alerts.list()))
+        eventually(lambda: any(one.alert.subject == name for one in opened.alerts.list()))
 
 
 def test_one_that_must_not_be_rolled_back_is_only_told(world: World) -> None:

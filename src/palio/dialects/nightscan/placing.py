@@ -22,6 +22,8 @@ __all__ = ["DeploymentConfig", "asked_for"]
 
 _ALL = 100.0  # percent
 _HOUR_S = 3_600.0
+_CHECK = {"interval": 30, "timeout": 30, "failure_threshold": 3}
+"""Where nothing is said: a network may take long to load, and is waited for."""
 _QUANTITY = re.compile(r"\s*([\d.]+)\s*([A-Za-z]*)\s*")
 _UNITS = {
     "": 1, "m": 0.001, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
@@ -94,7 +96,7 @@ def asked_for(config: DeploymentConfig) -> DeploymentDraft:
         environment=config.environment,
         resources=Resources(**_named("resources", _measured(config.resources))),
         scaling=Scaling(**_named("scaling", scaling)),
-        health_check=HealthCheck(**_named("health_check", config.health_check)),
+        health_check=HealthCheck(**_named("health_check", _CHECK | dict(config.health_check))),
         traffic_share=1.0 if config.canary_deployment else share,
         rollback_on_error=config.rollback_on_error,
         guardrails=(Guardrail(metric=Guarded.ERROR_RATE, limit=limit),),
