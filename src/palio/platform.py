@@ -159,6 +159,7 @@ def _in_process(settings: Settings) -> Palio:
     def close() -> None:
         try:
             seen.publish()
+            seen.publisher.release()
         finally:
             store.close()
 

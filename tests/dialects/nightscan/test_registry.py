@@ -202,6 +202,7 @@ def test_what_another_system_left_in_the_tree_is_kept(
     (older / "models" / "kept_v1.pt2").write_bytes(b"theirs")
     monkeypatch.setenv("NIGHTSCAN_REGISTRY", str(older))
     world.model("kept", "v1")
+    get_model_registry().follow()
     assert (older / "metadata.json.before-palio").read_text() == '{"wildlife": 1}'
     assert (older / "models" / "kept_v1.pt2").read_bytes() == b"theirs"
     assert "kept:v1" in json.loads((older / "metadata.json").read_text())["models"]

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from palio.delivery.domain import Answer, PredictRequest
 from palio.dialects.nightscan.audio import samples_of
 from palio.dialects.nightscan.deployments import DeploymentManager
 from palio.dialects.nightscan.experiments import ABTestManager
@@ -36,9 +37,8 @@ def router(served: Served) -> APIRouter:
         request: Request, experiment_id: str | None = None, deployment_id: str | None = None
     ) -> Response:
         """Answer an uploaded WAV file, or samples as JSON, and record the answer."""
-        manager = DeploymentManager(
-            served.verbs(request), partial(served.predict, request), settings
-        )
+        predict = partial(_predicted, served, request)
+        manager = DeploymentManager(served.verbs(request), predict, settings)
         audio, request_id = await _sent(request, settings.sample_rate)
         result = await manager.run_inference(
             audio, request_id=request_id, experiment_id=experiment_id, deployment_id=deployment_id
@@ -60,6 +60,15 @@ def router(served: Served) -> APIRouter:
         return JSONResponse(analysis)
 
     return routes
+
+
+async def _predicted(served: Served, request: Request, asked: PredictRequest) -> Answer:
+    """Answer; where nothing is known of the endpoint it may be new, so look again first."""
+    try:
+        return await served.predict(request, asked)
+    except NotFound:
+        await run_in_threadpool(served.changed)
+        return await served.predict(request, asked)
 
 
 async def _sent(request: Request, rate: int) -> tuple[Any, str | None]:
