@@ -30,7 +30,6 @@ STORY = Path(__file__).parents[3] / "examples" / "nightscan" / "story.sh"
     "nightscan:cli-status",
     "nightscan:cli-health",
     "nightscan:cli-undeploy",
-    "nightscan:batching",
 )
 def test_the_story(tmp_path: Path) -> None:
     environment = servers.environment()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.e2e import servers
 
 import palio
 from palio.access.domain import Role
+from palio.artifacts.flavors.torch.predictor import TorchPredictor
 from palio.dialects.nightscan import DeploymentConfig, get_deployment_manager
 from palio.dialects.nightscan.audio import samples_of
 from palio.experiments.designs.design import Metrics
@@ -88,6 +90,28 @@ def test_an_uploaded_file_is_answered(world: World, placed: str, part: str) -> N
         direct = opened.load("asked:v1").predict([[samples]])
     shares = [answer["predictions"]["class_probabilities"][label] for label in LABELS]
     assert shares == pytest.approx((direct.probabilities or [])[0])
+
+
+@documents("nightscan:batching")
+def test_requests_that_come_together_are_asked_together(
+    world: World, placed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    predict = TorchPredictor.predict
+
+    def counted(self: TorchPredictor, table: Any) -> Any:
+        sizes.append(len(table))
+        return predict(self, table)
+
+    monkeypatch.setattr(TorchPredictor, "predict", counted)
+    sent = {"audio_data": TONE.tolist()}
+    with ThreadPoolExecutor(16) as several:
+        answers = several.map(
+            lambda _: world.send(f"/predict?deployment_id={placed}", json=sent), range(64)
+        )
+        assert {one.status_code for one in answers} == {200}
+    assert sum(sizes) == 64
+    assert max(sizes) > 1
 
 
 def test_samples_may_be_sent_as_json(world: World, placed: str) -> None:
