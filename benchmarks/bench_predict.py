@@ -1,189 +1,115 @@
-"""Predict over HTTP, against a bare ASGI echo of the same body on the same server.
+"""Predict over HTTP, beside what people write without Palio, and beside the limit.
 
-Both run as processes of their own under uvicorn; one load generator with plain sockets asks them
-in turn. Palio's side authenticates, validates, routes an experiment, predicts with scikit-learn
-and commits to the event log before it answers; the echo does nothing.
+The same pipeline and request each; every server is one uvicorn process on the first core, the
+load generator has the last. Palio authenticates, checks the schema, routes an experiment,
+predicts with scikit-learn and commits to the event log before it answers; plain and strong
+FastAPI predict, with scikit-learn and with onnxruntime; the echo does nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import median
 from time import perf_counter
 
-import msgspec
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from serving.load import Connection, Load, ask, request_bytes
+from serving.material import BODY, prepared
+from serving.processes import HERE, PALIO, Server, served
 
-import palio
-from palio.access.domain import Role
-from palio.experiments.designs.design import ExperimentDraft, Metrics, Variant
-
-FEATURES = 23
-SECONDS = 2.0
-ROUNDS = 3
-
-ECHO = """
-import socket, sys, uvicorn
-async def echo(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200,
-                "headers": [(b"content-length", str(len(body)).encode())]})
-    await send({"type": "http.response.body", "body": body})
-listening = socket.create_server(("127.0.0.1", 0))
-listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-print("http://127.0.0.1:%d" % listening.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(echo, log_level="warning")).run(sockets=[listening])
-"""
+ROUNDS, SECONDS = 7, 1.5
+Rounds = dict[str, list[Load]]
 
 
-@contextmanager
-def served(command: list[str], folder: str) -> Iterator[tuple[int, int]]:
-    """Run a server that prints its address; yield its port and process id, and stop it."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        yield int(line.strip().rsplit(":", 1)[1]), process.pid
-    finally:
-        process.terminate()
-        process.wait(10)
+def measure(servers: dict[str, Server], concurrency: int) -> Rounds:
+    """Ask all servers in turn, so that a busy machine slows all; a failure is no figure."""
+    rounds: Rounds = {name: [] for name in servers}
+    for _ in range(ROUNDS):
+        for name, server in servers.items():
+            rounds[name].append(ask(server, concurrency=concurrency, seconds=SECONDS))
+    failed = {name: sum(one.failed for one in loads) for name, loads in rounds.items()}
+    if any(failed.values()):
+        raise RuntimeError(f"requests failed: {failed}")
+    return rounds
 
 
-def prepared(folder: str) -> str:
-    """Register two versions behind an endpoint with a running experiment; return a key."""
-    random = np.random.default_rng(0)
-    inputs = random.normal(size=(500, FEATURES))
-    labels = (inputs[:, 0] > 0).astype(int)
-    with palio.connect(f"{folder}/palio.db") as p:
-        for name, strength in (("v1", 1.0), ("v2", 0.1)):
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength))
-            p.register("m", model.fit(inputs, labels), version=name, sample=inputs)
-        p.versions.promote("m:v1")
-        p.endpoints.create("e", "m")
-        p.experiments.draft(
-            ExperimentDraft(
-                key="x",
-                endpoint="e",
-                variants=(Variant("control", "v1", 0.5), Variant("challenger", "v2", 0.5)),
-                metrics=Metrics("brier"),
-            )
-        )
-        p.experiments.start("x")
-        return p.keys.create("bench", Role.OPERATOR).secret
+def first_answer_s(server: Server) -> float:
+    """Return how long after its start a server has answered its first request."""
+    connection = Connection(server.port)
+    with connection.socket:
+        connection.send(server.request)
+        while (head := connection.received()) is None:
+            pass
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(head.decode())
+    return perf_counter() - server.started
 
 
-def request_bytes(path: str, body: bytes, key: str) -> bytes:
-    """Return one HTTP/1.1 request."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-async def ask(port: int, request: bytes, until: float, latencies: list[float]) -> None:
-    """Ask over one connection, one request after the other, until the time is over."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while (start := perf_counter()) < until:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        lower = head.lower()
-        at = lower.index(b"content-length:") + 15
-        await reader.readexactly(int(lower[at : lower.index(b"\r\n", at)]))
-        latencies.append(perf_counter() - start)
-    writer.close()
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one load showed: requests a second, median latency, the server's CPU a request."""
-
-    rate: float
-    p50_ms: float
-    cpu_us: float
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process and its threads have used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def load(server: tuple[int, int], request: bytes, concurrency: int) -> Load:
-    """Ask a server for a while over a number of connections."""
-    port, pid = server
-
-    async def run() -> Load:
-        latencies: list[float] = []
-        used, start = cpu_s(pid), perf_counter()
-        until = start + SECONDS
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(ask(port, request, until, latencies))
-        rate = len(latencies) / (perf_counter() - start)
-        return Load(rate, 1e3 * median(latencies), 1e6 * (cpu_s(pid) - used) / len(latencies))
-
-    return asyncio.run(run())
+def row(
+    what: str, rounds: Rounds, *, limit: str, figure: str, target: str
+) -> dict[str, str | float]:
+    """Compare one figure of Palio's with a peer's: medians, and the median of the ratios."""
+    ours, theirs = ([getattr(one, figure) for one in rounds[name]] for name in ("palio", limit))
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    return {
+        "what": what,
+        "ours": median(ours),
+        "limit": median(theirs),
+        "ratio": median(ratios),
+        "target": target,
+    }
 
 
 def rows() -> list[dict[str, str | float]]:
-    """Measure both in turn, at concurrency 64 and 1."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
-        key = prepared(folder)
-        ours_at = servers.enter_context(
-            served([sys.executable, "-m", "palio", "serve", "--port", "0"], folder)
-        )
-        echo_at = servers.enter_context(served([sys.executable, "-c", ECHO], folder))
-        body = msgspec.json.encode({"rows": [[0.5] * FEATURES]})
-        request = request_bytes("/v1/predict/e", body, key)
-        load(ours_at, request, 8)
-        many = [(load(ours_at, request, 64), load(echo_at, request, 64)) for _ in range(ROUNDS)]
-        one = [(load(ours_at, request, 1), load(echo_at, request, 1)) for _ in range(ROUNDS)]
+    """Measure at concurrency 64 and 1."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        material = prepared(folder)
+        ours = request_bytes("/v1/predict/e", BODY, material.key)
+        theirs = request_bytes("/predict", BODY)
+        servers, first_s = {}, {}
+        for name, command, request in (
+            ("palio", PALIO, ours),
+            ("echo", (sys.executable, f"{HERE}/echo.py"), theirs),
+            ("strong", (sys.executable, f"{HERE}/strong.py", material.converted), theirs),
+            ("plain", (sys.executable, f"{HERE}/plain.py", material.pickled), theirs),
+        ):
+            servers[name] = opened.enter_context(served(command, request, folder=folder))
+            first_s[name] = first_answer_s(servers[name])
+            ask(servers[name], concurrency=8, seconds=0.5)
+        many = measure(servers, 64)
+        rss_mb = {name: server.rss_mb for name, server in servers.items()}
+        one = measure({name: servers[name] for name in ("palio", "echo", "strong", "plain")}, 1)
     return [
-        {
-            "what": "predict requests/s at concurrency 64",
-            "ours": median(ours.rate for ours, _ in many),
-            "limit": median(echo.rate for _, echo in many),
-            "ratio": median(ours.rate / echo.rate for ours, echo in many),
-            "target": "informative: the load generator is the limit of the echo",
-        },
-        {
-            "what": "predict, server CPU us a request at 64",
-            "ours": median(ours.cpu_us for ours, _ in many),
-            "limit": median(echo.cpu_us for _, echo in many),
-            "ratio": median(echo.cpu_us / ours.cpu_us for ours, echo in many),
-            "target": ">= 0.25 (later 0.50)",
-        },
-        {
-            "what": "predict p50 at concurrency 1, ms",
-            "ours": median(ours.p50_ms for ours, _ in one),
-            "limit": median(echo.p50_ms for _, echo in one),
-            "ratio": median(ours.p50_ms / echo.p50_ms for ours, echo in one),
-            "target": "<= 1.7 later, once models are converted",
-        },
+        *(
+            row(f"predict {what}, limit: {limit}", seen, limit=limit, figure=figure, target=target)
+            for what, seen, limit, figure, target in (
+                ("requests/s at 64", many, "echo", "rate", ">= 0.25 (later 0.50)"),
+                ("requests/s at 64", many, "plain", "rate", ">= 4 (later 8)"),
+                ("requests/s at 64", many, "strong", "rate", "later >= 2.5"),
+                ("CPU us at 64", many, "echo", "cpu_us", "<= 4 (later 2)"),
+                ("CPU us at 64", many, "plain", "cpu_us", "<= 0.25 (later 0.125)"),
+                ("CPU us at 64", many, "strong", "cpu_us", "later <= 0.40"),
+                ("p50 ms at 1", one, "echo", "p50_ms", "later <= 1.7"),
+                ("p50 ms at 1", one, "plain", "p50_ms", "informative"),
+            )
+        ),
+        *(
+            {
+                "what": what,
+                "ours": found["palio"],
+                "limit": found["plain"],
+                "ratio": found["palio"] / found["plain"],
+                "target": target,
+            }
+            for what, found, target in (
+                ("predict RSS MB, limit: plain", rss_mb, "later <= 130 MB"),
+                ("predict first answer s, limit: plain", first_s, "later <= 1.5 s"),
+            )
+        ),
     ]
 
 
 if __name__ == "__main__":
-    print(rows())
+    for found in rows():
+        print(found)

@@ -25,10 +25,12 @@ import bench_frames
 import bench_predict
 import bench_recording
 import bench_registry
+import bench_swaps
 
 BENCHES: dict[str, Callable[[], list[dict[str, str | float]]]] = {
     "assignment": bench_assignment.rows,
     "predict": bench_predict.rows,
+    "swaps": bench_swaps.rows,
     "recording": bench_recording.rows,
     "folding": bench_folding.rows,
     "analysis": bench_analysis.rows,

@@ -80,6 +80,7 @@ __all__ = [
     "record_charts",
     "record_markdown",
     "record_page",
+    "restored",
     "serve",
     "settings",
     "upgrade",
@@ -174,6 +175,22 @@ def _in_process(settings: Settings) -> Palio:
     )
 
 
+def restored(verbs: Verbs, reference: str) -> object:
+    """Return the object that a version holds, made in this process as its settings allow.
+
+    Parameters
+    ----------
+    verbs
+        Where the version is, in process or behind a server.
+    reference
+        Which version.
+    """
+    settings = Settings()
+    attested = partial(_vouching(settings).check_load, verbs.versions.attestations)
+    loader = ArtifactLoader(FetchedArtifacts(verbs.versions.fetch), _trust(settings), attested)
+    return loader.restore(verbs.versions.get(reference))
+
+
 def card_page(card: str, plots: Mapping[str, bytes], *, title: str) -> str:
     """Return the card of a version, as Markdown with its plots, as one file of HTML."""
     from palio.dashboard.card import card_page as page_of
@@ -210,10 +227,14 @@ def version() -> str:
 
 
 def settings(
-    *, store: str | None = None, host: str | None = None, port: int | None = None
+    *,
+    store: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
 ) -> Settings:
     """Return the settings of the environment, with what was given instead."""
-    given: dict[str, Any] = {"store": store, "host": host, "port": port}
+    given: dict[str, Any] = {"store": store, "host": host, "port": port, "workers": workers}
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -222,7 +243,12 @@ def upgrade(store: str | None = None) -> str:
     return schema.upgrade(engine_for(settings(store=store).store))
 
 
-def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
+def application(
+    settings: Settings,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    server_name: str | None = None,
+) -> ASGIApp:
     """Return the ASGI application on the store that the settings name.
 
     Parameters
@@ -231,6 +257,8 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
         Which store, where files lie, and the limits.
     on_ready
         Called when the models are loaded and requests can be answered.
+    server_name
+        The name that all processes at one address share; this one's own if not given.
     """
     from palio.http.app import create_app
 
@@ -239,7 +267,7 @@ def application(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = _verbs(store, settings, vouching, nobody)
     loader = _loader(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    name = _process()
+    name = server_name or _process()
     seen = _seen(settings, store, loader, server=name, warming_s=_WARMING_S)
     server = TickServer(seen.engine)
     controller = [_controller(store, settings, seen)] if settings.control_s else []
@@ -434,7 +462,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
     Refused
         If the address can be reached from elsewhere and no key is configured, or is taken.
     """
-    import uvicorn
+    from palio.http.workers import run_one, run_workers
 
     with connect(settings.store, artifacts=settings.artifacts_url()) as palio:
         if settings.host not in _LOOPBACK and not palio.keys.configured():
@@ -447,9 +475,18 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _begin_logs(settings)
-        app = application(settings, on_ready=lambda: on_ready(address))
-        config = uvicorn.Config(app, log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        if settings.workers > 1:
+            make = partial(_worker, settings, _process())
+            ready = partial(on_ready, address)
+            run_workers(make, listening, workers=settings.workers, on_ready=ready)
+        else:
+            run_one(application(settings, on_ready=lambda: on_ready(address)), listening)
+
+
+def _worker(settings: Settings, server_name: str) -> ASGIApp:
+    """Return the application of one of several processes."""
+    _begin_logs(settings)
+    return application(settings, server_name=server_name)
 
 
 def _begin_logs(settings: Settings) -> None:
@@ -660,4 +697,5 @@ def _now() -> datetime:
 
 
 def _id(prefix: str) -> str:
-    return prefix + secrets.token_hex(12)
+    """Return an id that nobody has: milliseconds first, so that indexes grow at their end."""
+    return f"{prefix}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

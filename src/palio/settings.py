@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address that the server binds to")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that the server binds to")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that answer at this address"
+    )
     body_limit_bytes: int = Field(
         default=8 << 20, ge=1_024, description="Largest body of a request"
     )

@@ -67,6 +67,28 @@ def test_a_registered_version_answers(store: FsspecArtifactStore, manifest: Mani
     assert answered.values == MODEL.predict(INPUTS).tolist()
 
 
+def test_a_registered_version_becomes_the_object_again(
+    store: FsspecArtifactStore, manifest: Manifest
+) -> None:
+    found: Any = ArtifactLoader(store).restore(version(manifest, signature=None))
+    assert type(found) is LogisticRegression
+    assert found.coef_.tolist() == MODEL.coef_.tolist()
+
+
+def test_a_preprocessor_stands_before_the_object(
+    store: FsspecArtifactStore, tmp_path: Path
+) -> None:
+    scaler = StandardScaler().fit(INPUTS)
+    model = LogisticRegression().fit(scaler.transform(INPUTS), INPUTS[:, 0] > 0)
+    (tmp_path / "model").mkdir()
+    files = package(model, tmp_path / "model", SIGNATURE, preprocessor=scaler)
+    with store.stage("credit-risk", "v1", files) as staged:
+        staged.publish()
+    found: Any = ArtifactLoader(store).restore(version(staged.manifest))
+    expected = model.predict_proba(scaler.transform(INPUTS))
+    assert found.predict_proba(INPUTS).tolist() == expected.tolist()
+
+
 def test_flavors_never_see_what_palio_writes(
     store: FsspecArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +115,15 @@ def test_tampered_bytes_are_refused_before_they_are_read_as_a_model(
     monkeypatch.setattr(SklearnFlavor, "load", lambda *_: pytest.fail("bytes were interpreted"))
     with pytest.raises(CorruptArtifact, match=MODEL_FILE):
         ArtifactLoader(store).load(version(manifest))
+
+
+def test_tampered_bytes_become_no_object(
+    store: FsspecArtifactStore, manifest: Manifest, tmp_path: Path
+) -> None:
+    path = tmp_path / "artifacts" / "credit-risk" / "v1" / MODEL_FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(CorruptArtifact, match=MODEL_FILE):
+        ArtifactLoader(store).restore(version(manifest))
 
 
 def test_a_version_without_signature_is_refused(

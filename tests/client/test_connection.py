@@ -117,3 +117,24 @@ def test_names_are_quoted() -> None:
     ]
     with pytest.raises(InvalidInput, match="model is empty"):
         nouns.models.get("")
+
+
+@pytest.mark.parametrize(("verb", "answered"), [("list", True), ("create", False)])
+def test_what_only_reads_is_asked_again_where_the_server_has_left(
+    verb: str, answered: bool
+) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return httpx.Response(200, json=[])
+
+    models = remote_verbs(Connection("http://x", transport=httpx.MockTransport(answer))).models
+    if answered:
+        assert list(getattr(models, verb)()) == []
+        return
+    with pytest.raises(StoreUnavailable, match="Server disconnected"):
+        getattr(models, verb)("m")
+    assert asked == ["POST"]

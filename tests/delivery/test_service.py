@@ -56,6 +56,13 @@ def test_unknown_endpoints(serving: Wired) -> None:
             call("x")
 
 
+def test_an_experiment_that_serves_elsewhere_answers_no_requests(serving: Wired) -> None:
+    serving.run(design(serves=False))
+    route = table(serving).route("credit")
+    assert {route.choose(f"u{number}").version for number in range(40)} == {"1"}
+    assert {serving.experiments.assign("credit", f"u{n}").version for n in range(40)} == {"1", "2"}
+
+
 def test_champion_then_experiment_then_override(serving: Wired) -> None:
     assert table(serving).route("credit").choose("u").version == "1"
     experiment = serving.run(design())

@@ -127,7 +127,7 @@ def test_a_winner_ends_it_and_ships_nothing_where_the_design_says_so(serving: Wi
     win(serving)
     assert evaluator(serving).step() == [("exp", DecisionKind.SHIP, True)]
     ended = serving.experiments.get("exp")
-    assert (ended.state, ended.winner) == (State.COMPLETED, None)
+    assert (ended.state, ended.winner, ended.chosen) == (State.COMPLETED, None, "challenger")
     assert serving.experiments.record("exp").report.decision.variant == "challenger"
     assert serving.models.aliases("credit") == {"champion": "1"}
     assert audited(serving)[-1] == (EVALUATOR, "experiment.complete")

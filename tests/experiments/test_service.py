@@ -74,6 +74,15 @@ def test_variants_must_take_the_same_rows(serving: Wired) -> None:
         serving.experiments.draft(design(variants=variants(("1", 0.5), ("3", 0.5))))
 
 
+def test_variants_that_serve_elsewhere_may_take_different_rows(serving: Wired) -> None:
+    other = Signature((Feature("income", FeatureType.NUMBER),), Task.CLASSIFICATION, (0, 1))
+    serving.register("credit:3", signature=other)
+    halves = variants(("1", 0.5), ("3", 0.5))
+    serving.run(design(variants=halves, serves=False, ships=False))
+    given = [serving.experiments.assign("credit", f"u{number}").version for number in range(40)]
+    assert set(given) == {"1", "3"}
+
+
 def test_lists_of_one_endpoint(serving: Wired) -> None:
     serving.endpoints.create("other", "credit")
     serving.experiments.draft(design("a"))
@@ -309,4 +318,12 @@ def test_a_challenger_without_a_way_to_production_is_refused_at_the_start(wired:
     assert wired.experiments.get("exp").state is State.DRAFT
     for stage in ("validation", "testing", "staging"):
         wired.versions.move("credit:2", stage)
+    assert wired.experiments.start("exp").state is State.RUNNING
+
+
+def test_a_design_that_ships_nothing_compares_versions_of_any_stage(wired: Wired) -> None:
+    wired.models.create("credit", lifecycle="strict")
+    wired.register("credit:1", "credit:2")
+    wired.endpoints.create("credit", "credit")
+    wired.experiments.draft(design(ships=False))
     assert wired.experiments.start("exp").state is State.RUNNING

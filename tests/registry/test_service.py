@@ -163,10 +163,28 @@ def test_an_unknown_stage(three: Wired) -> None:
     )
 
 
-def test_production_is_entered_and_left_by_promote_only(three: Wired) -> None:
+def test_production_is_entered_by_promote_only(three: Wired) -> None:
     refused(three, Conflict, "use promote", three.versions.move, "m:1", "production")
+
+
+def test_a_champion_leaves_production_with_nobody_to_follow(three: Wired) -> None:
     three.versions.promote("m:1")
-    refused(three, Conflict, "use promote", three.versions.move, "m:1", "deprecated")
+    moved = three.versions.move("m:1", "deprecated", "it is of no use")
+    assert (moved.stage, three.versions.get("m:1").stage) == ("deprecated", "deprecated")
+    assert three.models.aliases("m") == {}
+    last = three.audit.list()[-1]
+    assert (last.action, last.subject, last.reason) == ("version.move", "m:1", "it is of no use")
+    assert last.before == {"stage": "production", "champion": "1"}
+    assert last.after == {"stage": "deprecated", "champion": None}
+    assert three.versions.promote("m:1").stage == "production"
+
+
+def test_a_champion_that_an_endpoint_names_stays_in_production(three: Wired) -> None:
+    three.versions.promote("m:1")
+    three.endpoints.create("e", "m")
+    three.endpoints.load("e", "1")
+    refused(three, Conflict, "names it: endpoint e", three.versions.move, "m:1", "deprecated")
+    refused(three, IllegalTransition, "cannot go from", three.versions.move, "m:1", "archived")
 
 
 # -- promote and rollback

@@ -79,7 +79,7 @@ class Production(RuleBasedStateMachine):
     @rule(version=some, stage=st.sampled_from(STANDARD.stages))
     def move(self, version: str, stage: str) -> None:
         steps = STANDARD.transitions[self.stage[version]]
-        allowed = stage in steps and "production" not in (stage, self.stage[version])
+        allowed = stage in steps and stage != "production"
         if not allowed:
             with pytest.raises(Conflict) as refused:
                 self.wired.versions.move(f"m:{version}", stage)
@@ -87,6 +87,8 @@ class Production(RuleBasedStateMachine):
                 assert refused.value.details["allowed"] == list(steps)
             return
         self.wired.versions.move(f"m:{version}", stage)
+        if version == self.champion and self.stage[version] == "production":
+            self.reign = []  # behind a time without a champion there is no way back
         self.stage[version] = stage
         self.done += 1
 
@@ -176,8 +178,10 @@ class Guarded(RuleBasedStateMachine):
 
     @rule(name=person, version=some, stage=st.sampled_from(GUARDED.stages))
     def move(self, name: str, version: str, stage: str) -> None:
-        if self.may(name, version, stage) and "live" not in (stage, self.stage[version]):
+        if self.may(name, version, stage) and stage != "live":
             self.acting(name).versions.move(f"{self.model}:{version}", stage)
+            if self.stage[version] == "live":
+                self.reign = []
             self.stage[version] = stage
             self.entries += 1
             return

@@ -163,6 +163,24 @@ def test_what_stays_in_use_is_not_loaded_again(house: House) -> None:
     assert house.loader.loaded == ["v1", "v2"]
 
 
+def test_what_was_left_is_there_for_a_way_back(house: House) -> None:
+    house.engine.refresh()
+    for _ in range(3):
+        house.versions.promote("m:v2")
+        house.engine.refresh()
+        assert set(house.engine.snapshot.models) == {("m", "v2")}
+        house.models.rollback("m")
+        house.engine.refresh()
+        assert set(house.engine.snapshot.models) == {("m", "v1")}
+    assert house.loader.loaded == ["v1", "v2"]
+    house.versions.delete("m:v2")
+    house.engine.refresh()
+    house.versions.restore("m:v2")
+    house.versions.promote("m:v2")
+    house.engine.refresh()
+    assert house.loader.loaded == ["v1", "v2", "v2"]  # nothing outlives its deletion
+
+
 def test_the_order_of_choice(house: House) -> None:
     def chosen(**fields: Any) -> tuple[str, str | None]:
         house.engine.refresh()

@@ -75,6 +75,37 @@ def test_what_waits_is_one_batch(house: House) -> None:
     assert len(house.recorded()) == 9
 
 
+def test_what_comes_while_the_loop_turns_is_one_batch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_GATHER_S", PATIENCE_S)  # however busy the machine is
+
+    async def story(server: TickServer) -> None:
+        async def later(turns: int) -> Answer:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return await server.predict(ask(turns))
+
+        answers = await asyncio.gather(*(later(turns) for turns in range(8)))
+        assert [answer.predictions for answer in answers] == [[n + 1] for n in range(8)]
+
+    house.engine.refresh()
+    play(house, story)
+    assert [len(table) for table in house.loader.models["v1"].tables] == [8]
+
+
+def test_gathering_has_an_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_QUIET_TURNS", 10**9)  # there is always more to come
+    for seconds in (0.01, 0.0, -1.0):  # over before it began: the loop was held up meanwhile
+        monkeypatch.setattr(local, "_GATHER_S", seconds)
+
+        async def story(server: TickServer) -> None:
+            assert (await server.predict(ask(3))).predictions == [4]
+            assert (await server.predict(ask(4))).predictions == [5]
+
+        play(house, story)
+
+
 def test_a_tick_has_a_limit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_TICK_ROWS", 3)
     gate = Gate(house)

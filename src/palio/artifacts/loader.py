@@ -65,8 +65,7 @@ class ArtifactLoader:
         InvalidInput
             If the version is kept only, has no signature, or its model does not fit it.
         """
-        flavor = named(version.flavor, self._trust.trusted_types)
-        self._trust.check(flavor, version.reference)
+        flavor = self._allowed(version)
         if version.signature is None:
             raise InvalidInput(
                 f"{version.reference} has no signature, so rows for it cannot be checked; "
@@ -74,10 +73,37 @@ class ArtifactLoader:
                 field="signature",
                 value=None,
             )
+        files = self._files(version)
+        return _predictor(files, version.signature, flavor, self._trust, what=version.reference)
+
+    def restore(self, version: Version) -> object:
+        """Make a registered version the object again that was saved.
+
+        A preprocessor stands before it in a ``Pipeline``. Raises as ``load``, but needs no
+        signature.
+        """
+        flavor = self._allowed(version)
+        own, first = parted(self._files(version))
+        model = flavor.restore(own)
+        steps = [
+            ("preprocessor", restored(path, content, self._trust, what=version.reference))
+            for path, content in first.items()
+        ]
+        if not steps:
+            return model
+        from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        return Pipeline([*steps, ("model", model)])
+
+    def _allowed(self, version: Version) -> Flavor:
+        flavor = named(version.flavor, self._trust.trusted_types)
+        self._trust.check(flavor, version.reference)
+        return flavor
+
+    def _files(self, version: Version) -> dict[str, bytes]:
         files = self._store.read(version.model, version.version, version.manifest)
         self._attested(version)
-        files = {path: content for path, content in files.items() if path not in RESERVED_FILES}
-        return _predictor(files, version.signature, flavor, self._trust, what=version.reference)
+        return {path: content for path, content in files.items() if path not in RESERVED_FILES}
 
 
 def flavor_of(model: object, name: str | None, trust: Trust = NOTHING_TRUSTED) -> Flavor:

@@ -25,6 +25,10 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port, 0 for a free one; PALIO_PORT.", min=0, max=65_535)
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that answer; PALIO_WORKERS.", min=1, max=64),
+    ] = None,
 ) -> None:
     """Serve endpoints and the API until interrupted.
 
@@ -34,7 +38,7 @@ def serve(
     """
     shell = wiring(ctx)
     shell.wiring.serve(
-        shell.wiring.settings(store=shell.store, host=host, port=port),
+        shell.wiring.settings(store=shell.store, host=host, port=port, workers=workers),
         on_ready=lambda address: typer.echo(f"Palio answers at {address}"),
     )
 

@@ -62,7 +62,7 @@ class Connection:
     def call(self, method: str, path: str, answer: Any, **request: Any) -> Any:
         """Send a request and read its answer as the type expected, or raise its error."""
         try:
-            response = self._http.request(method, path, **request)
+            response = self._sent(method, path, **request)
         except httpx.HTTPError as failed:
             raise StoreUnavailable(
                 f"{self._http.base_url} did not answer: {failed}; is `palio serve` running there?"
@@ -73,6 +73,15 @@ class Connection:
             return msgspec.json.decode(response.content, type=answer)
         except msgspec.DecodeError as unreadable:
             raise self._strange(response, str(unreadable)) from unreadable
+
+    def _sent(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send a request; one that only reads again, if the server has left the connection."""
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.RemoteProtocolError:
+            if method != "GET":
+                raise
+            return self._http.request(method, path, **request)
 
     def stream(self, path: str) -> Iterator[bytes]:
         """Yield the bytes of an answer as they arrive, or raise its error."""

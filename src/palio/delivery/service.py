@@ -326,7 +326,9 @@ def routing_table(unit: DeliveryUnit) -> Table:
             model=endpoint.model,
             champion=aliases.target(unit, endpoint.model, CHAMPION),
             override=endpoint.override,
-            experiments=tuple(one.assigner() for one in running_on(unit, endpoint.name)),
+            experiments=tuple(
+                one.assigner() for one in running_on(unit, endpoint.name) if one.design.serves
+            ),
             traffic=endpoint.traffic,
             held=endpoint.held,
             on_error=endpoint.on_error,

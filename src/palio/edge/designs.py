@@ -29,6 +29,8 @@ def declared(design: ExperimentDraft) -> Iterator[tuple[str, str]]:
         yield "stop-loss", _loss(design.stop_loss)
     if criteria := _criteria(design.criteria):
         yield "criteria", criteria
+    if not design.serves:
+        yield "serves", "no: units are assigned, and answered elsewhere"
     if design.automatic:
         ships = "ships, " if design.ships else ""
         yield "automatic", f"the evaluator {ships}rolls back and ends it"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import typer
     from fastapi import APIRouter, Request
 
-__all__ = ["Dialect", "Served", "connect"]
+__all__ = ["Dialect", "Served", "connect", "restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +111,20 @@ def connect(store: str | Path | None = None, **given: Any) -> Session:
     """
     opened: Session = resolve_name("palio:connect")(store, **given)
     return opened
+
+
+def restored(verbs: Verbs, reference: str) -> object:
+    """Return the object that a version holds, as it was saved, for files that others expect.
+
+    Raises
+    ------
+    UntrustedArtifact
+        If making it runs code and this process does not allow that.
+    CorruptArtifact
+        If a file is not the one that was registered.
+    """
+    found: object = resolve_name("palio.platform:restored")(verbs, reference)
+    return found
 
 
 def _found(place: str | None, given: object) -> Any:

@@ -116,7 +116,12 @@ class Wiring(Protocol):
         ...
 
     def settings(
-        self, *, store: str | None = None, host: str | None = None, port: int | None = None
+        self,
+        *,
+        store: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        workers: int | None = None,
     ) -> Any:
         """Return the settings of the environment, with what was given instead."""
         ...

@@ -144,7 +144,7 @@ class Evaluator:
 
     def _act(self, experiment: Experiment) -> Act:
         key, decision = experiment.key, self.experiments.analyze(experiment.key).decision
-        verb = self._verb(decision.kind, experiment) if experiment.design.automatic else None
+        verb = self._verb(decision, experiment) if experiment.design.automatic else None
         if verb is None:
             return Act(key, decision, acted=False)
         why = f"{decision.kind}: {'; '.join(decision.reasons)}"
@@ -156,16 +156,17 @@ class Evaluator:
         return Act(key, decision, acted=True)
 
     def _verb(
-        self, kind: DecisionKind, experiment: Experiment
+        self, decision: Decision, experiment: Experiment
     ) -> Callable[[str, str], object] | None:
         own = self.experiments
+        chosen = partial(own.complete, chosen=decision.variant)
         verbs: dict[DecisionKind, Callable[[str, str], object]] = {
-            DecisionKind.SHIP: own.ship if experiment.design.ships else own.complete,
-            DecisionKind.ROLLBACK: self.experiments.rollback,
-            DecisionKind.INCONCLUSIVE: self.experiments.complete,
-            DecisionKind.INVALID: self.experiments.pause,
+            DecisionKind.SHIP: own.ship if experiment.design.ships else chosen,
+            DecisionKind.ROLLBACK: own.rollback,
+            DecisionKind.INCONCLUSIVE: own.complete,
+            DecisionKind.INVALID: own.pause,
         }
-        return verbs.get(kind)
+        return verbs.get(decision.kind)
 
     def _guarded(self, work: Callable[[], T], what: str) -> T | None:
         return guarded(work, what, self.log)

@@ -280,7 +280,7 @@ def check_id(name: str, value: str) -> None:
         why = f"must have 1 to {LONGEST_ID} characters, got {len(value)}"
     elif "\0" in value:
         why = "has a NUL, which no store can keep"
-    elif any("\ud800" <= letter <= "\udfff" for letter in value):
+    elif not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         why = "has half of a surrogate pair, which is no character"
     else:
         return

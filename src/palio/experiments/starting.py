@@ -14,11 +14,13 @@ __all__ = ["check_shippable", "check_versions"]
 
 
 def check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) -> None:
-    """Every variant is a version that exists, and all take the same rows."""
+    """Every variant is a version that exists, and all that serve take the same rows."""
     references = [variant.reference(model) for variant in design.variants]
     for name in sorted({model, *(Reference.parse(one).model for one in references)}):
         find_model(unit, name, lock=True)  # none of them is deleted meanwhile
     versions = [find_version(unit, reference) for reference in references]
+    if not design.serves:
+        return
     signatures = [version.signature for version in versions]
     for version, signature in zip(versions, signatures, strict=True):
         first = signatures[0]
@@ -32,7 +34,12 @@ def check_versions(unit: ExperimentUnit, model: str, design: ExperimentDraft) ->
 
 
 def check_shippable(unit: ExperimentUnit, experiment: Experiment) -> None:
-    """Refuse now what could not be shipped later: a challenger that has no way to production."""
+    """Refuse now what could not be shipped later: a challenger that has no way to production.
+
+    A design that ships nothing may compare versions of any stage.
+    """
+    if not experiment.design.ships:
+        return
     lifecycle = lifecycle_of(unit, find_model(unit, experiment.model, lock=True))
     champion = aliases.target(unit, experiment.model, CHAMPION)
     for variant in experiment.challengers:

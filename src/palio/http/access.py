@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from palio.access.domain import Identity, KeyRing, Role
 from palio.access.service import Keys
 from palio.errors import Forbidden, PalioError, Unauthenticated
 from palio.http.answers import problem_answer
+from palio.http.headers import header_of
 
 __all__ = ["OPEN", "Door", "caller"]
 
@@ -65,8 +65,7 @@ class Door:
 
     async def _identified(self, scope: Scope) -> Identity:
         await self._look_up()
-        headers = Headers(scope=scope)
-        secret = _key_in(headers)
+        secret = _key_in(scope)
         if secret is not None:
             known = self._ring.identify(secret, self._keys.clock())
             if known is not None:
@@ -77,7 +76,7 @@ class Door:
             raise Unauthenticated(
                 "this server needs a key; send it as `X-API-Key: …` or `Authorization: Bearer …`"
             )
-        _check_local(headers, scope.get("client"))
+        _check_local(scope)
         return _LOCAL
 
     async def _look_up(self) -> None:
@@ -98,20 +97,21 @@ def caller(scope: Scope) -> Identity:
     return identity
 
 
-def _key_in(headers: Mapping[str, str]) -> str | None:
-    if (key := headers.get("x-api-key")) is not None:
+def _key_in(scope: Scope) -> str | None:
+    if (key := header_of(scope, b"x-api-key")) is not None:
         return key
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, _, token = (header_of(scope, b"authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _check_local(headers: Mapping[str, str], peer: tuple[str, int] | None) -> None:
+def _check_local(scope: Scope) -> None:
     """Refuse what does not come from this machine and its user.
 
     A browser on this machine reaches loopback for any page it shows: a page whose name was
     rebound to 127.0.0.1 says so in ``Host``, a page of another site in ``Origin``.
     """
-    host, origin = headers.get("host", ""), headers.get("origin")
+    peer, origin = scope.get("client"), header_of(scope, b"origin")
+    host = header_of(scope, b"host") or ""
     if peer is not None and not _is_loopback(peer[0]):
         raise _not_local(f"this one comes from {peer[0]}")
     if not _is_loopback(_hostname(host)):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from palio.errors import TooLarge
 from palio.http.answers import problem_answer
+from palio.http.headers import header_of
 
 __all__ = ["BodyLimit"]
 
@@ -37,7 +37,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._upload_limit_bytes if _UPLOAD.fullmatch(scope["path"]) else self._limit_bytes
-        declared = Headers(scope=scope).get("content-length", "0")
+        declared = header_of(scope, b"content-length") or "0"
         if declared.isdecimal() and int(declared) > limit:
             await problem_answer(_too_large(limit, int(declared)))(scope, receive, send)
             return

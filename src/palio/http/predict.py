@@ -12,7 +12,8 @@ from palio.delivery.domain import PredictRequest
 from palio.delivery.ports import AsyncServer
 from palio.errors import InvalidInput, PalioError
 from palio.http.access import caller
-from palio.http.answers import defect_answer, json_answer, problem_answer
+from palio.http.answers import defect_answer, json_bytes, problem_answer, send_json
+from palio.http.headers import header_of
 
 __all__ = ["OPENAPI_PATH", "PredictLayer", "openapi_operation"]
 
@@ -52,15 +53,16 @@ class PredictLayer:
             await self._app(scope, receive, send)
             return
         try:
-            answer = json_answer(await self._predict(scope, receive))
+            body = await self._predict(scope, receive)
         except PalioError as error:
-            answer = problem_answer(error)
+            await problem_answer(error)(scope, receive, send)
         except Exception:
             await defect_answer()(scope, receive, send)
             raise  # to the server's log
-        await answer(scope, receive, send)
+        else:
+            await send_json(send, body)
 
-    async def _predict(self, scope: Scope, receive: Receive) -> Any:
+    async def _predict(self, scope: Scope, receive: Receive) -> bytes:
         caller(scope).require(Role.OPERATOR, "predict")
         body = _decoded(await _whole(receive))
         request = PredictRequest(
@@ -70,16 +72,9 @@ class PredictLayer:
             request_id=body.request_id,
             version=body.version,
             attributes=body.attributes,
-            variant=body.variant or _asked_for(scope),
+            variant=body.variant or header_of(scope, _VARIANT),
         )
-        return await self._server.predict(request)
-
-
-def _asked_for(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == _VARIANT:
-            return str(value, "latin-1")
-    return None
+        return json_bytes(await self._server.predict(request))
 
 
 async def _whole(receive: Receive) -> bytes:

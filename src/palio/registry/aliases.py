@@ -23,6 +23,7 @@ __all__ = [
     "move",
     "target",
     "targets",
+    "vacate",
 ]
 
 
@@ -222,6 +223,31 @@ def abdicate(unit: RegistryUnit, lifecycle: Lifecycle, model: str, change: Chang
     clear(unit, model, CHAMPION, change)
     unit.versions.put_many([_entered(lifecycle, former, lifecycle.retired, None)])
     return former.version
+
+
+def vacate(unit: RegistryUnit, champion: Version, change: Change) -> Change:
+    """Let ``champion`` point nowhere, for a version that leaves production with nobody to follow.
+
+    Returns
+    -------
+    Change
+        With what the alias was before and is now.
+
+    Raises
+    ------
+    Conflict
+        Naming every endpoint and experiment that names the version.
+    """
+    if uses := unit.uses_of(champion.model, champion.version):
+        listed = ", ".join(f"{use.kind} {use.name}" for use in uses)
+        raise Conflict(
+            f"{champion.reference} cannot leave production while something names it: {listed}; "
+            "end it or point it elsewhere first, or use promote on the version that should serve",
+            version=champion.reference,
+        )
+    clear(unit, champion.model, CHAMPION, change)
+    before = {**(change.before or {}), "champion": champion.version}
+    return replace(change, before=before, after={**(change.after or {}), "champion": None})
 
 
 def _entered(

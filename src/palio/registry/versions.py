@@ -305,7 +305,10 @@ class Versions(VersionReports):
 
     @requires(Role.OPERATOR)
     def move(self, reference: str, stage: str, reason: str = "") -> Version:
-        """Take a version to another stage; into and out of production only ``promote`` goes."""
+        """Take a version to another stage; into production only ``promote`` goes.
+
+        Out of production the champion goes with nobody to follow, unless something names it.
+        """
         with self.store.write() as unit:
             version = find_version(unit, reference)
             model = find_model(unit, version.model, lock=True)
@@ -313,7 +316,7 @@ class Versions(VersionReports):
             lifecycle = lifecycle_of(unit, model)
             check_stage(lifecycle, stage)
             lifecycle.check(version.reference, version.stage, stage)
-            if lifecycle.production in (version.stage, stage):
+            if lifecycle.production == stage:
                 raise Conflict(
                     f"{version.reference}: production and @{CHAMPION} move together; "
                     f"use promote on the version that should serve, or rollback",
@@ -322,16 +325,12 @@ class Versions(VersionReports):
                 )
             evidence = self.vouching.evidence(unit, self.actor.name)
             moved = aliases.enter(lifecycle, version, stage, evidence)
+            change = self._change("version.move", version.reference, reason=reason)
+            change = replace(change, before={"stage": version.stage}, after={"stage": stage})
+            if lifecycle.production == version.stage:
+                change = aliases.vacate(unit, version, change)
             unit.versions.put_many([moved])
-            unit.audit.append(
-                self._change(
-                    "version.move",
-                    version.reference,
-                    before={"stage": version.stage},
-                    after={"stage": stage},
-                    reason=reason,
-                )
-            )
+            unit.audit.append(change)
         return moved
 
     @requires(Role.OPERATOR)

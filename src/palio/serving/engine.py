@@ -27,7 +27,7 @@ from palio.experiments.events import Fallback, Prediction, check_id
 from palio.experiments.privacy.marks import ERASED, StoreMark
 from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms
 from palio.ports import Clock, Ids, Store
-from palio.registry.domain import Version
+from palio.registry.domain import Version, parted
 from palio.registry.finding import find_version
 from palio.registry.ports import Loader
 from palio.serving.deadlines import Deadlines
@@ -40,7 +40,7 @@ from palio.serving.warming import warmed
 __all__ = ["Engine", "RevisedStore", "Snapshot", "told"]
 
 _MOST_ROWS = 10_000
-_KEPT_BY_NAME = 8  # versions that were asked for by name and stay loaded
+_KEPT_BESIDE = 8  # versions that stay loaded though no route needs them: asked for, or left
 _RUNTIME = "local"
 
 
@@ -123,17 +123,15 @@ class Engine:
                 if changed or self._is_waiting():
                     table = routing_table(unit)
                     erasures = unit.marks.get(ERASED)
-                    gone = self.snapshot.models.keys() - set(_needed(table))
-                    self._named = {  # what failed may load now: it was signed, or is back
-                        key: one
-                        for key, one in self._named.items()
-                        if key not in gone and not one.failure and _is_there(unit, key)
-                    }
-                    new = {key: find_version(unit, ":".join(key)) for key in self._missing(table)}
+                    known = self._known(unit)
+                    missing = [key for key in _needed(table) if key not in known]
+                    new = {key: find_version(unit, ":".join(key)) for key in missing}
                 else:
-                    table, new, erasures = self.snapshot.table, {}, self._erasures
+                    table, erasures = self.snapshot.table, self._erasures
             if table is not self.snapshot.table:  # files are read with no transaction open
-                self.snapshot = Snapshot(table, self._models(table, new))
+                self._serve(
+                    table, known | {key: self._warmed(self._load(one)) for key, one in new.items()}
+                )
                 self._sticky.forget(
                     all_but=_experiments(table) if erasures == self._erasures else ()
                 )
@@ -145,18 +143,23 @@ class Engine:
         loaded = self.snapshot.models.values()
         return any(isinstance(one.failure, StoreUnavailable) for one in loaded)
 
-    def _missing(self, table: Table) -> list[tuple[str, str]]:
-        """Return the versions that a table needs and that are not in memory, or failed to be."""
-        models = self.snapshot.models
-        return [key for key in _needed(table) if key not in models or models[key].failure]
-
-    def _models(
-        self, table: Table, new: Mapping[tuple[str, str], Version]
-    ) -> Mapping[tuple[str, str], Loaded]:
+    def _known(self, unit: DeliveryUnit) -> dict[tuple[str, str], Loaded]:
+        """Return what is in memory and still there; what failed may load now."""
+        models = self._named | dict(self.snapshot.models)
         return {
-            key: self._warmed(self._load(new[key])) if key in new else self.snapshot.models[key]
-            for key in _needed(table)
+            key: one for key, one in models.items() if not one.failure and _is_there(unit, key)
         }
+
+    def _serve(self, table: Table, models: Mapping[tuple[str, str], Loaded]) -> None:
+        """Swap the snapshot; what it does not need stays in memory for a way back, to a limit.
+
+        What was held and is so no longer has been let go by somebody, and leaves memory.
+        """
+        needed = {key: models[key] for key in _needed(table)}
+        let_go = _held(self.snapshot.table) - _held(table)
+        beside = [(key, one) for key, one in models.items() if key not in needed.keys() | let_go]
+        self._named = dict(beside[-_KEPT_BESIDE:])
+        self.snapshot = Snapshot(table, needed)
 
     def _warmed(self, loaded: Loaded) -> Loaded:
         if self._warming_s is None:
@@ -187,7 +190,7 @@ class Engine:
             with self._store.read() as unit:
                 version = find_version(unit, f"{choice.model}:{choice.version}")
             loaded = self._load(version)
-            self._named = dict(list(self._named.items())[1 - _KEPT_BY_NAME :])
+            self._named = dict(list(self._named.items())[1 - _KEPT_BESIDE :])
             self._named[choice.model, choice.version] = loaded
         return loaded
 
@@ -389,6 +392,13 @@ def _is_there(unit: DeliveryUnit, key: tuple[str, str]) -> bool:
 
 def _experiments(table: Table) -> set[str]:
     return {one.experiment for route in table.routes.values() for one in route.experiments}
+
+
+def _held(table: Table) -> set[tuple[str, str]]:
+    """Return the versions that somebody has asked to be kept in memory."""
+    return {
+        parted(version, route.model) for route in table.routes.values() for version in route.held
+    }
 
 
 def _needed(table: Table) -> list[tuple[str, str]]:

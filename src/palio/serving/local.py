@@ -23,9 +23,12 @@ __all__ = ["LocalServer", "TickServer"]
 _LOG = logging.getLogger(__name__)
 _QUEUE = 4_096  # requests that may wait; beyond it the answer is 429
 _TICK_ROWS = 8_192  # rows that go through a model together at most
+_GATHER_S = 0.005  # how long requests are gathered for a tick at most, while more come
+_QUIET_TURNS = 2  # of the loop that bring none: one to read, one to check what was read
 _LOOK_S = 0.1  # how often this process's own changes are looked for
 _PUBLISH_S = 1.0  # how often what was answered is published
 _ASK_S = 0.5  # how often the store is asked for those of others
+_Waiting = tuple[Job, asyncio.Future[Prediction]]
 
 
 class LocalServer:
@@ -78,15 +81,16 @@ class LocalServer:
 class TickServer:
     """Answers for an event loop: whatever waits when the models become free is one batch.
 
-    There is no timer, so idle traffic pays nothing. A tick's predictions are committed to the
-    event log together, before any of its answers leaves.
+    There is no timer, so idle traffic pays nothing; a batch is only taken once the loop brings
+    no more requests. Its predictions are committed to the event log together, before any of its
+    answers leaves.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: deque[tuple[Job, asyncio.Future[Prediction]]] = deque()
-        self._promised: set[asyncio.Future[Prediction]] = set()
+        self._waiting: deque[_Waiting] = deque()
         self._filled = asyncio.Event()
+        self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="palio-predict")
         self._lanes = Lanes(self._work)
@@ -103,13 +107,14 @@ class TickServer:
 
     async def stop(self) -> None:
         """Answer what waits, then end."""
-        await asyncio.gather(*self._promised, return_exceptions=True)
+        answering, following = self._tasks
+        self._ending = True
+        self._filled.set()
+        await answering
         await self._lanes.stop()
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
         await asyncio.to_thread(self._pool.shutdown)
 
     def catch_up(self) -> None:
@@ -133,15 +138,12 @@ class TickServer:
         if len(self._waiting) >= _QUEUE:
             raise Overloaded(f"{_QUEUE} requests are waiting; try again in a second")
         promise: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._promised.add(promise)
-        promise.add_done_callback(self._promised.discard)
         self._waiting.append((job, promise))
         self._filled.set()
         return told(job, await promise)
 
     async def _answer(self) -> None:
-        while True:
-            await self._filled.wait()
+        while await self._gathered():
             await self._answer_tick()
 
     async def _answer_tick(self) -> None:
@@ -161,17 +163,32 @@ class TickServer:
             if not promise.done():
                 promise.set_result(prediction)
 
+    async def _gathered(self) -> bool:
+        """Wait for requests, and while the loop brings more; false once the end has come.
+
+        A tick costs about as much for one request as for dozens, and the loop learns only turn
+        by turn what clients have sent while it answered others.
+        """
+        await self._filled.wait()
+        until, seen, quiet = time.monotonic() + _GATHER_S, 0, 0
+        while quiet < _QUIET_TURNS and time.monotonic() < until:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
+            seen = len(self._waiting)
+        return bool(self._waiting)  # the event is set without a request only at the end
+
     def _work(self, jobs: list[Job]) -> list[Prediction]:
         predictions = self._engine.answer(jobs)
         self._engine.record(predictions)
         return predictions
 
-    def _take(self) -> list[tuple[Job, asyncio.Future[Prediction]]]:
-        tick, rows = [], 0
+    def _take(self) -> list[_Waiting]:
+        tick: list[_Waiting] = []
+        rows = 0
         while self._waiting and rows < _TICK_ROWS:
             tick.append(self._waiting.popleft())
             rows += len(tick[-1][0].rows)
-        if not self._waiting:
+        if not (self._waiting or self._ending):
             self._filled.clear()
         return tick
 

@@ -16,7 +16,10 @@ from palio.delivery.deployments.wanted import (
     HealthCheck,
     Resources,
 )
+from palio.errors import AlreadyExists, PalioError
+from palio.storage.store import SqlStore
 from palio.testing.steps import in_threads
+from palio.testing.wired import Wired
 
 from .cases import Watched, asked
 
@@ -260,6 +263,39 @@ def test_two_that_look_at_once_act_once(watched: Watched) -> None:
     assert [one for one in watched.audited() if one[1] == "deployment.rollback"] == [
         ("controller", "deployment.rollback")
     ]
+
+
+def test_two_processes_on_one_database_act_once(sql_store: SqlStore) -> None:
+    wired = Wired(sql_store)
+    wired.serve("1", "2")
+    watched = Watched(wired)
+    watched.deploy(asked(canary=CANARY))
+    watched.answered("2", 20, 15)
+    looking = watched.controller.looking
+    in_threads([lambda _: looking.look("d")] * 4)
+    assert watched.audited().count(("controller", "deployment.rollback")) == 1
+    assert watched.weights() is None
+    assert watched.told == ["d rolled_back critical"]
+
+
+def test_of_two_who_take_a_name_at_once_one_is_refused(sql_store: SqlStore) -> None:
+    wired = Wired(sql_store)
+    wired.serve("1", "2", "3")
+    wired.endpoints.create("other", "credit")
+    refused: list[PalioError] = []
+
+    def deploy(place: int) -> None:
+        endpoint = ("credit", "other")[place]
+        try:
+            wired.deployments.deploy(asked(str(place + 2), endpoint=endpoint))
+        except PalioError as error:
+            refused.append(error)
+
+    in_threads([deploy, deploy])
+    assert [type(one) for one in refused] == [AlreadyExists]
+    (made,) = wired.deployments.list()
+    left = {"credit", "other"} - {made.endpoint}
+    assert wired.endpoints.get(left.pop()).held == ()
 
 
 def test_one_that_cannot_be_looked_at_stops_no_other(watched: Watched) -> None:

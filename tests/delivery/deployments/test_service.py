@@ -45,6 +45,15 @@ def test_a_version_that_is_ready_gets_everything_at_once(watched: Watched) -> No
     assert watched.audited() == [("ann", "deployment.deploy"), ("ann", "deployment.start")]
 
 
+@pytest.mark.parametrize("reason", ["", "it knows more"])
+def test_the_audit_log_says_why(watched: Watched, reason: str) -> None:
+    watched.deploy(asked(reason=reason))
+    entry = watched.wired.audit.list()[-2]
+    assert (entry.action, entry.subject, entry.reason) == ("deployment.deploy", "d", reason)
+    assert entry.after is not None
+    assert (entry.after["version"], entry.after["endpoint"]) == ("credit:2", "credit")
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_traffic_share(watched: Watched, share: float) -> None:
     watched.deploy(asked(traffic_share=share))

@@ -54,6 +54,28 @@ def test_the_control_may_win(tester: World) -> None:
         assert native.models.aliases("ranker_2")["champion"] == "v1.0.0"
 
 
+@documents("abtests:complete")
+def test_a_winner_that_ships_nothing_is_named(tester: World) -> None:
+    add_type(tester.store, "ranker_2b")
+    with tester.native() as native:
+        native.endpoints.create("ranker_2b", "ranker_2b")
+        variants = (Variant("old", "v1.0.0", 0.5), Variant("new", "v2.0.0", 0.5))
+        native.experiments.draft(
+            ExperimentDraft(
+                key="named",
+                endpoint="ranker_2b",
+                variants=variants,
+                metrics=Metrics("brier"),
+                ships=False,
+            )
+        )
+        native.experiments.start("named")
+        done = tester.call("POST", "/named/complete", {"winner": "b"}).json()
+        assert (done["status"], done["winner"]) == ("completed", "b")
+        assert native.experiments.get("named").chosen == "new"
+        assert native.models.aliases("ranker_2b")["champion"] == "v1.0.0"
+
+
 @documents("abtests:user-variant", "abtests:consistent")
 def test_a_token_identifies_the_user(tester: World) -> None:
     test_id = tester.running("safety_classifier_3")

@@ -31,6 +31,7 @@ def test_types_and_kinds_may_be_written_as_words() -> None:
 REFUSED: list[tuple[Mapping[str, Any], str, str]] = [
     ({"type": "abc"}, "type", "type must be one of ab, aa, paired, bandit, got 'abc'"),
     ({"type": Type.PAIRED}, "label_independent", "a rejected loan has no label"),
+    ({"type": Type.PAIRED, "serves": False}, "serves", "where variants score each request"),
     (
         {"type": Type.PAIRED, "label_independent": True, "metrics": REVENUE},
         "metrics", "it depends on the version that answered",
@@ -179,6 +180,7 @@ def test_fields_that_are_not_used_leave_the_digest_as_it_was() -> None:
         {"sticky": True},
         {"automatic": True},
         {"ships": False},
+        {"serves": False},
         {"label_delay_s": 1.0},
         {"segments": (Segment("a", ("x",)),)},
         {"covariates": (Covariate(name="a"),)},

@@ -327,7 +327,8 @@ def not_honoured(resources: Resources, scaling: Scaling) -> tuple[str, ...]:
     for name, count in zip(("min_replicas", "max_replicas"), replicas, strict=True):
         if count != 1:
             found.append(
-                f"scaling.{name} = {count}: every server answers with it; start more servers"
+                f"scaling.{name} = {count}: every server answers with it; start more servers, or "
+                "workers"
             )
     if scaling.target_cpu is not None:
         found.append(f"scaling.target_cpu = {scaling.target_cpu:g}: nothing scales by itself")

@@ -57,12 +57,12 @@ class Tests:
         return words.told(self.verbs.experiments.pause(test_id))
 
     def complete(self, test_id: str, winner: str | None) -> dict[str, Any]:
-        """End a test. A winner that is not in production yet is promoted."""
+        """End a test. A winner that can be and is not in production yet is promoted."""
         experiments = self.verbs.experiments
         experiment = experiments.get(test_id)
         reason = f"completed with winner {winner}"
         chosen = None if winner is None else words.variant_of(experiment, winner)
-        if chosen is None or experiment.variant(chosen).version == experiment.champion:
+        if chosen is None or not words.is_shippable(experiment, chosen):
             return words.told(experiments.complete(test_id, reason, chosen=chosen))
         return words.told(experiments.ship(test_id, reason, variant=chosen, force=True))
 

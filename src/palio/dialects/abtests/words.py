@@ -17,6 +17,7 @@ from palio.experiments.designs.risk import Criteria
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Arm, Report
 from palio.experiments.weights.sticky import StickyAssignment
+from palio.registry.domain import parted
 
 __all__ = ["STATUSES", "AskedTest", "assignment_row", "draft_of", "letter", "states", "told"]
 
@@ -198,6 +199,13 @@ def assignment_row(experiment: Experiment, kept: StickyAssignment) -> dict[str, 
         "variant": letter(experiment, kept.variant),
         "assigned_at": _moment(kept.at),
     }
+
+
+def is_shippable(experiment: Experiment, variant: str) -> bool:
+    """Tell whether a variant would become production by winning: not what is so already."""
+    model, version = parted(experiment.variant(variant).version, experiment.model)
+    own = experiment.design.ships and model == experiment.model
+    return own and version != experiment.champion
 
 
 def check_startable(experiment: Experiment) -> None:

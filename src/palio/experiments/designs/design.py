@@ -32,7 +32,7 @@ _LATER = frozenset(  # fields that old designs do not have
     {
         *("coverage", "holdout", "namespace", "audience", "label_independent", "label_delay_s"),
         *("sticky", "segments", "covariates", "policy", "stop_loss", "criteria", "automatic"),
-        *("title", "description", "tags", "ships"),
+        *("title", "description", "tags", "ships", "serves"),
     }
 )
 _STOPPING_LATER = {"early_stop": True, "futility": None}
@@ -204,7 +204,10 @@ class ExperimentDraft:
         Whether the evaluator ships, rolls back and ends the experiment by itself.
     ships
         Whether a winner becomes production when the evaluator ends the experiment; otherwise it
-        is completed, and production stays as it is.
+        is completed, production stays as it is, and variants may be in any stage.
+    serves
+        Whether its variants answer the endpoint's requests; otherwise units are only assigned,
+        for those who serve elsewhere, and the versions may take different rows.
     title, description, tags
         What people call it, what it is about, and marks of theirs.
     """
@@ -231,6 +234,7 @@ class ExperimentDraft:
     criteria: Criteria = field(default_factory=Criteria)
     automatic: bool = False
     ships: bool = True
+    serves: bool = True
     title: str = ""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -303,6 +307,8 @@ class ExperimentDraft:
             self._check_bandit()
 
     def _check_paired(self) -> None:
+        if not self.serves:
+            raise _refused("serves", self.serves, "must be true where variants score each request")
         if not self.label_independent:
             raise InvalidInput(
                 f"{self.key} is paired and does not declare label_independent; it must be true "

@@ -1,0 +1,78 @@
+"""What a server's evaluator does by itself, done in process: weights move, tests end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from palio.errors import Conflict, Forbidden
+from palio.experiments.domain import Experiment, State
+from palio.experiments.judging.analysis import Decision, DecisionKind
+from palio.experiments.service import Experiments
+
+__all__ = ["Pace", "attend"]
+
+_RESULTS = 50
+_REST_S = 1.0
+
+
+class Pace:
+    """When to look again: after so many results, or so many seconds if any have come."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._results: defaultdict[str, int] = defaultdict(int)
+        self._last: dict[str, float] = {}
+
+    def count(self, test_id: str) -> None:
+        """Note a result."""
+        self._results[test_id] += 1
+
+    def is_due(self, test_id: str) -> bool:
+        """Tell whether to look."""
+        if test_id not in self._last:
+            return True
+        return self._results[test_id] >= _RESULTS or self._clock() - self._last[test_id] >= _REST_S
+
+    def done(self, test_id: str) -> None:
+        """Note that somebody has looked."""
+        self._results[test_id], self._last[test_id] = 0, self._clock()
+
+
+def attend(experiments: Experiments, key: str) -> None:
+    """Move the weights of a test that runs, where that is due, and do what is decided.
+
+    Others may do the same at the same moment: whoever comes second finds it done. Who may only
+    read does nothing.
+    """
+    found = experiments.get(key)
+    if found.state is not State.RUNNING:
+        return
+    with suppress(Conflict, Forbidden):
+        if found.design.automatic and not found.design.ships:
+            _act(experiments, found, experiments.analyze(key).decision)
+        if found.design.policy.moves and experiments.get(key).state is State.RUNNING:
+            experiments.refresh(key)
+
+
+def _act(experiments: Experiments, found: Experiment, decision: Decision) -> None:
+    why = f"{decision.kind}: {'; '.join(decision.reasons)}"
+    acts: Mapping[DecisionKind, Callable[[str, str], object]] = {
+        DecisionKind.SHIP: partial(experiments.complete, chosen=decision.variant),
+        DecisionKind.ROLLBACK: experiments.rollback,
+        DecisionKind.INCONCLUSIVE: experiments.complete,
+        DecisionKind.INVALID: experiments.pause,
+    }
+    if decision.kind in acts:
+        acts[decision.kind](found.key, why)
+    elif decision.variant is not None and not found.design.policy.moves:
+        experiments.reweight(found.key, _without(found.weights, decision.variant), why)
+
+
+def _without(weights: Mapping[str, float], arm: str) -> dict[str, float]:
+    """Return weights in which an arm has nothing, and the others what it had."""
+    left = {key: 0.0 if key == arm else weight for key, weight in weights.items()}
+    total = sum(left.values())
+    return {key: weight / total for key, weight in left.items()}
