@@ -79,7 +79,7 @@ def test_an_uploaded_file_is_answered(world: World, placed: str, part: str) -> N
     world.experiment(key, "asked")
     named = {"request_id": f"named_{part}"}
     taking = world.send(f"/predict?experiment_id={key}", files=files, data=named).json()
-    assert taking["request_id"] == f"named_{part}"
+    assert taking.get("request_id") == f"named_{part}", taking
     assert taking["experiment_info"]["experiment_id"] == key
     with world.native() as opened:  # another process of the same store agrees
         variant = opened.experiments.get(key).assigner().assign(f"named_{part}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from palio.errors import InvalidInput, NotFound, PalioError
 __all__ = ["router"]
 
 _FORM = "multipart/form-data"
+_NEWS_S = 1.0  # after which a server surely knows what another process has made
 _NO_EXPERIMENT = "Experiment not found"
 
 
@@ -63,11 +65,13 @@ def router(served: Served) -> APIRouter:
 
 
 async def _predicted(served: Served, request: Request, asked: PredictRequest) -> Answer:
-    """Answer; where nothing is known of the endpoint it may be new, so look again first."""
+    """Answer; an endpoint that the store has and this server not yet is waited for."""
     try:
         return await served.predict(request, asked)
-    except NotFound:
-        await run_in_threadpool(served.changed)
+    except NotFound as unknown:
+        if unknown.details.get("kind") != "endpoint":
+            raise
+        await asyncio.sleep(_NEWS_S)
         return await served.predict(request, asked)
 
 
