@@ -12,7 +12,7 @@ from tests.dialects.documented import documents
 from tests.e2e import servers
 
 from palio.dialects.nightscan import ModelStatus, get_model_registry
-from palio.errors import Conflict, IllegalTransition
+from palio.errors import IllegalTransition
 
 from .conftest import LABELS, World, described, network
 
@@ -116,8 +116,9 @@ def test_a_version_passes_through_the_statuses(world: World) -> None:
         assert moved.status is ModelStatus[status]
     with pytest.raises(IllegalTransition):
         registry.update_status("life", "v1", "training")
-    with pytest.raises(Conflict):  # something must be in production
-        registry.update_status("life", "v1", ModelStatus.RETIRED)
+    assert registry.update_status("life", "v1", "retired").status is ModelStatus.RETIRED
+    with world.native() as opened:
+        assert opened.models.aliases("life") == {}  # nothing is in production then
     registry.update_status("life", "v2", ModelStatus.DEPLOYED)
     registry.update_status("life", "v3", ModelStatus.FAILED)
     found = {one.version: one.status for one in registry.list_models("life")}

@@ -25,6 +25,7 @@ from palio.errors import InvalidInput, NotFound, PalioError
 __all__ = ["router"]
 
 _FORM = "multipart/form-data"
+_NEWS = frozenset({"endpoint", "champion"})  # what may have been made a moment ago
 _NEWS_S = 1.0  # after which a server surely knows what another process has made
 _NO_EXPERIMENT = "Experiment not found"
 
@@ -65,11 +66,11 @@ def router(served: Served) -> APIRouter:
 
 
 async def _predicted(served: Served, request: Request, asked: PredictRequest) -> Answer:
-    """Answer; an endpoint that the store has and this server not yet is waited for."""
+    """Answer; what the store has been told and this server does not know yet is waited for."""
     try:
         return await served.predict(request, asked)
     except NotFound as unknown:
-        if unknown.details.get("kind") != "endpoint":
+        if unknown.details.get("kind") not in _NEWS:
             raise
         await asyncio.sleep(_NEWS_S)
         return await served.predict(request, asked)
