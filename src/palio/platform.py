@@ -534,7 +534,7 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
         ),
         lifecycles=Lifecycles(store=store, clock=_now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=_now, actor=actor),
-        endpoints=Endpoints(store=store, clock=_now, actor=actor),
+        endpoints=Endpoints(store=store, clock=_now, actor=actor, vouching=vouching),
         deployments=Deployments(store=store, clock=_now, actor=actor),
         experiments=Experiments(
             store=store,
@@ -559,7 +559,8 @@ def _verbs(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ident
 
 
 def _sources(settings: Settings) -> FileSources:
-    return FileSources(settings.source_roots, Limits(size_bytes=settings.upload_limit_bytes))
+    limits = Limits(size_bytes=settings.upload_limit_bytes)
+    return FileSources(settings.source_roots, limits, _trust(settings))
 
 
 def _store(settings: Settings) -> SqlStore:

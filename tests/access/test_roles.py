@@ -47,6 +47,7 @@ VERBS = {
 # design.md, section 5: viewers read, operators serve, experiment and move production,
 # admins hand out keys
 READS = {
+    "endpoints.shares",
     *(
         "audit.list",
         "audit.verify",

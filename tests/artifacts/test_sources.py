@@ -214,3 +214,28 @@ def test_a_flavor_is_recognised_and_nothing_is_run(root: Path, tmp_path: Path) -
     with sources.opened(str(root / "v1" / "plots")) as files:
         assert sources.recognised(files) == "plain"
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_missing_is_told_apart_below_a_root_only(root: Path) -> None:
+    for source, missing in ((root / "no", True), (root.parent / "closed" / "no", None)):
+        with pytest.raises(InvalidInput) as caught, FileSources([root]).opened(str(source)):
+            pass
+        assert caught.value.details.get("missing") is missing
+
+
+def test_a_transformer_comes_under_a_name_of_its_own(root: Path) -> None:
+    (root / "scaler_v1.2.pkl").write_bytes(b"scaler")
+    sources = FileSources([root])
+    source, first = str(root / "v1" / "model.onnx"), str(root / "scaler_v1.2.pkl")
+    with sources.opened(source) as files, sources.preceded(files, first) as both:
+        assert {name: path.read_bytes() for name, path in both.items()} == {
+            "model.onnx": b"model",
+            "preprocessor.2.pkl": b"scaler",
+        }
+
+
+def test_a_transformer_is_one_file_below_a_root(root: Path) -> None:
+    sources = FileSources([root])
+    for first, match in ((root / "v1", "holds 2 files"), (root.parent / "closed", "lies below")):
+        with pytest.raises(InvalidInput, match=match), sources.preceded({}, str(first)):
+            pass

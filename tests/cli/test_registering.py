@@ -81,6 +81,10 @@ def test_files_that_lie_on_the_server(
         code, _, err = cli("--store", world.address, "models", "register", "loans", model,
                            "--on-server", "--version", "v2")  # fmt: skip
         assert (code, "lies below no folder of PALIO_SOURCE_ROOTS" in err) == (2, True)
+        code, _, err = cli("--store", world.address, "models", "register", "loans",
+                           tmp_path / "open" / "model.pkl", "--on-server", "--ask",
+                           "--version", "v3")  # fmt: skip
+        assert (code, "PALIO_ALLOW_PICKLE" in err) == (6, True)
 
 
 @pytest.mark.usefixtures("model")
@@ -96,6 +100,7 @@ def test_files_that_lie_on_the_server(
         (["nowhere"], (2, "cannot be read")),
         (["/a", "--on-server"], (4, "set PALIO_SOURCE_ROOTS")),
         (["/a", "--on-server", "--sample", "rows.csv"], (2, "give --signature FILE.json")),
+        (["model.pkl", "--ask"], (2, "give --on-server with it, or --sample")),
     ],
 )
 def test_what_is_refused(cli: Cli, store: str, given: list[str], said: tuple[int, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -208,3 +209,29 @@ def test_a_table_knows_its_routes() -> None:
     assert table.route("credit") is known
     with pytest.raises(NotFound, match="palio endpoints create nowhere"):
         table.route("nowhere")
+
+
+def test_shares_are_those_of_whoever_routes() -> None:
+    plain = route(override=False, experiment=False, champion=True)
+    assert plain.shares == {"champ": 1.0}
+    assert replace(plain, override="over", experiments=(RUNNING,)).shares == {"over": 1.0}
+    traffic = Split.of(salt="t", weights={"1": 0.9, "champ": 0.1})
+    shared = replace(plain, traffic=traffic)
+    assert shared.shares == {"1": 0.9, "champ": 0.1}
+    assert replace(shared, experiments=(RUNNING,)).shares == {"1": 0.25, "2": 0.75}
+    # half of the units in the experiment, the other half by the traffic weights
+    half = replace(RUNNING, part=Part(coverage=0.5))
+    both = replace(shared, experiments=(half,)).shares
+    assert both == pytest.approx({"1": 0.5 * 0.25 + 0.5 * 0.9, "2": 0.375, "champ": 0.05})
+    assert route(override=False, experiment=False, champion=False).shares == {}
+
+
+def test_shares_are_what_units_get() -> None:
+    part = Part(coverage=0.6, holdout=0.1, namespace=Namespace("n", 2_000, 9_000))
+    taken = replace(RUNNING, part=part)
+    split = replace(route(override=False, experiment=True, champion=True), experiments=(taken,))
+    units = 20_000
+    counts = Counter(split.choose(f"u{number}").version for number in range(units))
+    for version, share in split.shares.items():
+        # five standard deviations of a binomial share
+        assert abs(counts[version] / units - share) < 5 * (share * (1 - share) / units) ** 0.5

@@ -76,3 +76,9 @@ def test_open_experiments_are_watched_with_their_last_look(serving: Wired) -> No
     assert [shown.watermark for shown in one.looks] == [7]
     serving.experiments.stop("exp", "enough")
     assert seen(serving).watched == ()
+
+
+def test_shares_are_those_of_every_endpoint(serving: Wired) -> None:
+    serving.endpoints.create("second", "credit")
+    serving.endpoints.weigh("second", {"1": 0.75, "2": 0.25})
+    assert seen(serving).shares == {"credit": {"1": 1.0}, "second": {"1": 0.75, "2": 0.25}}

@@ -11,7 +11,14 @@ from tests.experiments.bandit_cases import Traffic, bandit
 from palio.delivery.domain import OnError, Table
 from palio.delivery.service import routing_table
 from palio.delivery.traffic import ProcessUse, TrafficCounts, TrafficSums
-from palio.errors import AlreadyExists, Conflict, InvalidInput, InvalidWeights, NotFound
+from palio.errors import (
+    AlreadyExists,
+    Conflict,
+    IllegalTransition,
+    InvalidInput,
+    InvalidWeights,
+    NotFound,
+)
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
@@ -327,3 +334,37 @@ def test_a_variant_of_another_model(serving: Wired) -> None:
         serving.versions.delete("other:9")
     with pytest.raises(Conflict, match="is of another model than credit"):
         serving.experiments.ship(design().key, "must", variant="challenger", force=True)
+
+
+def test_production_is_among_those_who_serve(serving: Wired) -> None:
+    serving.register("credit:3")
+    weigh, champion = serving.endpoints.weigh, lambda: serving.models.aliases("credit")["champion"]
+    weigh("credit", {"1": 0.2, "2": 0.8}, promote=True)
+    assert champion() == "1"  # it serves still
+    weigh("credit", {"2": 1.0}, "full", promote=True)
+    assert champion() == "2"
+    weighed, promoted = serving.audit.list(limit=1_000)[-2:]
+    assert [weighed.action, promoted.action] == ["endpoint.weigh", "version.promote"]
+    assert (weighed.reason, promoted.reason) == ("full", "full")
+    assert (promoted.before or {})["champion"] == "1"
+    weigh("credit", {"1": 0.3, "3": 0.7}, promote=True)
+    assert champion() == "3"
+    assert serving.versions.get("credit:2").stage == "deprecated"  # as with any promotion
+    weigh("credit", {"1": 1.0})
+    assert champion() == "3"  # nobody asked
+    assert serving.endpoints.shares("credit") == {"1": 1.0}
+
+
+def test_weights_do_not_change_where_the_promotion_is_refused(serving: Wired) -> None:
+    serving.endpoints.weigh("credit", {"1": 0.5, "2": 0.5})
+    serving.versions.move("credit:2", "failed")
+    with pytest.raises(IllegalTransition):
+        serving.endpoints.weigh("credit", {"2": 1.0}, promote=True)
+    assert serving.endpoints.shares("credit") == {"1": 0.5, "2": 0.5}
+
+
+def test_weights_that_are_the_same_change_nothing(serving: Wired) -> None:
+    serving.endpoints.weigh("credit", {"1": 0.5, "2": 0.5}, promote=True)
+    before = serving.audit.verify().entries
+    serving.endpoints.weigh("credit", {"1": 0.5, "2": 0.5}, promote=True)
+    assert serving.audit.verify().entries == before

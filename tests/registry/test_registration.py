@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from palio.artifacts.files import FsspecArtifactStore
+from palio.artifacts.policy import Trust
+from palio.artifacts.sources import FileSources
 from palio.errors import CorruptArtifact, InvalidInput, NotFound
 from palio.registry.domain import VersionDraft
 from palio.registry.signature import Feature, FeatureType, Signature, Task
@@ -142,3 +148,24 @@ def test_the_record_and_the_file_name_one_moment(wired: Wired, folder: Path) -> 
     at = datetime.fromisoformat(json.loads(written["metadata.json"])["created_at"])
     assert at == made.created_at == wired.models.get("m").created_at
     assert wired.audit.list()[-1].at > at
+
+
+def test_a_model_by_path_is_asked_and_preceded(on_disk: Versions, tmp_path: Path) -> None:
+    rows = np.random.default_rng(3).normal(size=(30, 2))
+    first = StandardScaler().fit(rows)
+    model = LogisticRegression().fit(first.transform(rows), rows[:, 0] > 0)
+    for name, one in (("model_v1.pkl", model), ("scaler.pkl", first)):
+        (tmp_path / name).write_bytes(pickle.dumps(one))
+    sources = FileSources([tmp_path], trust=Trust(allow_pickle=True))
+    register = replace(on_disk, sources=sources).register_from
+    draft = VersionDraft(version="1", flavor="")
+    source, scaler = str(tmp_path / "model_v1.pkl"), str(tmp_path / "scaler.pkl")
+    made = register("m", draft, source, preprocessor=scaler, ask=True)
+    assert {file.path for file in made.manifest.files} >= {"model_v1.pkl", "preprocessor.pkl"}
+    assert made.signature is not None
+    assert made.signature.classes == (False, True)
+    unasked = register("m", replace(draft, version="2"), source)
+    assert unasked.signature is None
+    # what it is said to take stands, whoever else is asked
+    told = register("m", replace(draft, version="3", signature=FULL.signature), source, ask=True)
+    assert told.signature == FULL.signature

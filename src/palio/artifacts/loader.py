@@ -25,7 +25,7 @@ from palio.registry.domain import RESERVED_FILES, Version
 from palio.registry.ports import ArtifactReader, Predictor
 from palio.registry.signature import Signature
 
-__all__ = ["ArtifactLoader", "flavor_of", "infer_signature", "package"]
+__all__ = ["ArtifactLoader", "flavor_of", "infer_signature", "package", "predictor"]
 
 
 class ArtifactLoader:
@@ -74,7 +74,7 @@ class ArtifactLoader:
                 value=None,
             )
         files = self._files(version)
-        return _predictor(files, version.signature, flavor, self._trust, what=version.reference)
+        return predictor(files, version.signature, flavor, self._trust, what=version.reference)
 
     def restore(self, version: Version) -> object:
         """Make a registered version the object again that was saved.
@@ -220,9 +220,24 @@ def package(
     return files
 
 
-def _predictor(
+def predictor(
     files: Mapping[str, bytes], signature: Signature, flavor: Flavor, trust: Trust, *, what: str
 ) -> Predictor:
+    """Make bytes a predictor, behind its preprocessor if there is one.
+
+    Parameters
+    ----------
+    files
+        Bytes by path, without those that Palio has written.
+    signature
+        What rows are checked against.
+    flavor
+        How they become a model, which policy allows.
+    trust
+        Whether a preprocessor may be made an object.
+    what
+        How messages call it.
+    """
     own, first = parted(files)
     if not first:
         return flavor.load(own, signature)
@@ -244,7 +259,7 @@ def _check(lying: Mapping[str, Path], signature: Signature, flavor: Flavor, trus
     files = {name: path.read_bytes() for name, path in lying.items()}
     first = parted(files)[1].items()
     if all(trust.allows(holder(path, content, trust)) for path, content in first):
-        _predictor(files, signature, flavor, trust, what="the version")
+        predictor(files, signature, flavor, trust, what="the version")
 
 
 def _given(signature: Signature | None, flavor: Flavor) -> Signature:

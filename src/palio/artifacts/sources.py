@@ -10,9 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from palio.artifacts.archives import Limits, unpacked
-from palio.artifacts.flavors import recognise, recognise_files
+from palio.artifacts.asking import signature_asked
+from palio.artifacts.flavors import PREPROCESSOR, named, recognise, recognise_files
+from palio.artifacts.policy import NOTHING_TRUSTED, Trust
+from palio.artifacts.staging import files_of
 from palio.errors import InvalidInput, Refused
 from palio.registry.paths import Paths
+from palio.registry.signature import Signature
 
 __all__ = ["FileSources"]
 
@@ -29,11 +33,19 @@ class FileSources:
         Folders below which others may name paths; none when empty.
     limits
         What may come out of an archive.
+    trust
+        What may be made an object here, to be asked what it takes.
     """
 
-    def __init__(self, roots: Sequence[Path] = (), limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path] = (),
+        limits: Limits | None = None,
+        trust: Trust = NOTHING_TRUSTED,
+    ) -> None:
         self._roots = tuple(roots)
         self._limits = limits or Limits()
+        self._trust = trust
 
     def unpacked(self, archive: Path | Mapping[str, Path]) -> AbstractContextManager[Path]:
         """Write the members of an archive below a folder of their own."""
@@ -69,6 +81,29 @@ class FileSources:
         """Return the flavor of the files; none is read as a model."""
         found = recognise(files) if isinstance(files, Path) else recognise_files(files)
         return found.name
+
+    @contextmanager
+    def preceded(
+        self, files: Path | Mapping[str, Path], preprocessor: str
+    ) -> Iterator[Mapping[str, Path]]:
+        """Give files of a model with that of a transformer, found as `opened` finds it."""
+        with self.opened(preprocessor) as found:
+            if len(found) != 1:
+                raise InvalidInput(
+                    f"preprocessor: {preprocessor[:255]!r} holds {len(found)} files; give the "
+                    "path of the one file of a transformer",
+                    field="preprocessor",
+                    value=preprocessor[:255],
+                )
+            ((name, path),) = found.items()
+            suffix = "".join(Path(name).suffixes[-2:]).lstrip(".") or "pkl"
+            yield {**files_of(files, ()), f"{PREPROCESSOR}{suffix}": path}
+
+    def asked(self, files: Path | Mapping[str, Path], flavor: str) -> Signature | None:
+        """Return the signature that a model tells when it is asked, where policy allows that."""
+        given = files_of(files, ())
+        content = {name: path.read_bytes() for name, path in given.items()}
+        return signature_asked(content, named(flavor, self._trust.trusted_types), self._trust)
 
     def _place(self, source: str) -> tuple[Path, Path]:
         _check(source)
@@ -143,9 +178,11 @@ def _translated(source: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:  # a ring of links is a RuntimeError
         why = getattr(error, "strerror", None) or "is a ring of links"
-        raise _refused(source, f"cannot be read: {why}") from error
+        missing = isinstance(error, FileNotFoundError)
+        raise _refused(source, f"cannot be read: {why}", missing=missing) from error
 
 
-def _refused(source: str, why: str) -> InvalidInput:
+def _refused(source: str, why: str, *, missing: bool = False) -> InvalidInput:
     shown = source[:255]
-    return InvalidInput(f"source: {shown!r} {why}", field="source", value=shown)
+    details = {"missing": True} if missing else {}
+    return InvalidInput(f"source: {shown!r} {why}", field="source", value=shown, **details)

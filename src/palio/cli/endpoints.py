@@ -65,6 +65,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     found = verbs(ctx)
     endpoint = found.endpoints.get(name)
     running = [e.key for e in found.experiments.list(name) if e.state == "running"]
+    shares = found.endpoints.shares(name)
     describe(
         endpoint,
         [
@@ -74,6 +75,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
             ("experiment", ", ".join(running) or "none"),
             ("override", endpoint.override or "none"),
             ("weights", _weights(endpoint.weights)),
+            ("shares", ", ".join(f"{one} {share:.2%}" for one, share in shares.items()) or "none"),
             ("held", ", ".join(endpoint.held) or "none"),
             ("on error", endpoint.on_error),
             ("times out", "never" if endpoint.timeout_s is None else f"{endpoint.timeout_s:g} s"),
@@ -118,6 +120,10 @@ def weigh(
     shares: Annotated[
         list[str] | None, typer.Argument(help="VERSION=SHARE, all of them; none to take back.")
     ] = None,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="Who gets most becomes champion if that one gets none."),
+    ] = False,
     reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
@@ -126,7 +132,7 @@ def weigh(
     [dim]palio endpoints weigh credit v1=0.9 v2=0.1[/dim]
     """
     weights = dict(_share(one) for one in shares or ())
-    made = verbs(ctx).endpoints.weigh(name, weights or None, reason)
+    made = verbs(ctx).endpoints.weigh(name, weights or None, reason, promote=promote)
     done(made, f"{made.name}: {_weights(made.weights)}", as_json=as_json)
 
 

@@ -58,8 +58,15 @@ def register(
     unpack: Annotated[
         bool, typer.Option("--unpack", help="It is an archive of the model's files.")
     ] = False,
+    preprocessor: Annotated[
+        str | None, typer.Option(help="File of a fitted transformer that runs before the model.")
+    ] = None,
     on_server: Annotated[
         bool, typer.Option("--on-server", help="It lies where the server runs: nothing is sent.")
+    ] = False,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="Load it where the server runs, to be told its signature."),
     ] = False,
     kind: Kind = "",
     framework: Framework = "",
@@ -106,12 +113,20 @@ def register(
         if sample is not None:
             raise InvalidInput(
                 "--sample needs the model here, and --on-server leaves it there; "
-                "give --signature FILE.json",
+                "give --signature FILE.json, or --ask",
                 field="sample",
             )
         draft = VersionDraft(version=version, flavor=flavor or "", signature=takes, **known)
-        registered = session.verbs.versions.register_from(model, draft, source, unpack=unpack)
+        registered = session.verbs.versions.register_from(
+            model, draft, source, unpack=unpack, preprocessor=preprocessor, ask=ask
+        )
     else:
+        if ask:
+            raise InvalidInput(
+                "--ask is for models that lie where the server runs; give --on-server with it, "
+                "or --sample",
+                field="ask",
+            )
         registered = session.register(
             model,
             Path(source),
@@ -121,6 +136,7 @@ def register(
             target=target,
             flavor=flavor,
             unpack=unpack,
+            preprocessor=None if preprocessor is None else Path(preprocessor),
             **known,
         )
     done(registered, f"{registered.reference} is registered", as_json=as_json)

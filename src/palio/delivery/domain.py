@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import fsum
 
 from palio.bucketing import Split
 from palio.errors import InvalidInput, NotFound
@@ -16,6 +18,8 @@ from palio.registry.domain import parted
 from palio.registry.signature import Label
 
 __all__ = ["Answer", "Choice", "Endpoint", "OnError", "PredictRequest", "Route", "Table"]
+
+_NOTHING = 1e-9  # of the traffic, which floats leave over
 
 
 class OnError(enum.StrEnum):
@@ -274,6 +278,26 @@ class Route:
         if named or choice.forced or (choice.model, choice.version) == (self.model, self.champion):
             return None
         return Choice(self.model, self.champion)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Share of the requests that each version gets, in [0, 1], if none is asked for by name.
+
+        What is not yet known counts as met: an experiment with an audience gets all whom it may.
+        A version of another model stands there as ``model:version``.
+        """
+        if self.override is not None:
+            return {self.override: 1.0}
+        found: dict[str, float] = defaultdict(float)
+        for one in self.experiments:
+            for key, weight in one.split.variants:
+                found[one.versions[key]] += one.coverage * weight
+        rest = 1 - fsum(found.values())
+        if rest > _NOTHING:
+            champion = () if self.champion is None else ((self.champion, 1.0),)
+            for version, weight in champion if self.traffic is None else self.traffic.variants:
+                found[version] += rest * weight
+        return dict(found)
 
     @property
     def versions(self) -> Sequence[tuple[str, str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from typing import TypeVar
 
 from palio.access.alerts import DeliveryState
 from palio.delivery.ports import DeliveryUnit
+from palio.delivery.service import routing_table
 from palio.delivery.traffic import (
     ProcessUse,
     TrafficCounts,
@@ -75,7 +76,8 @@ class Observed:
     """What is seen at a moment.
 
     ``served`` and ``processes`` are those of one server: the processes behind one address.
-    ``recent`` and ``watched`` are the same whichever server of a store is asked.
+    ``recent``, ``watched`` and ``shares`` are the same whichever server of a store is asked;
+    the last are shares of requests by version, for each endpoint.
     """
 
     at: datetime
@@ -86,6 +88,7 @@ class Observed:
     qualities: tuple[Judged, ...] = ()
     drifts: tuple[VersionDrift, ...] = ()
     alerts_waiting: int = 0
+    shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
@@ -110,6 +113,7 @@ def observe(unit: DeliveryUnit, *, server: str, now: datetime) -> Observed:
         qualities=tuple(_judged(unit, now)),
         drifts=tuple(_drifts(unit, now)),
         alerts_waiting=len(unit.alert_deliveries.find(state=DeliveryState.WAITING)),
+        shares={name: one.shares for name, one in routing_table(unit).routes.items()},
     )
 
 

@@ -21,6 +21,8 @@ from palio.ports import Clock, Store
 from palio.registry import aliases
 from palio.registry.domain import CHAMPION, check_name
 from palio.registry.finding import find_model, find_version
+from palio.registry.promotion import promote_within
+from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Endpoints", "routing_table"]
 
@@ -43,6 +45,7 @@ class Endpoints:
     store: Store[DeliveryUnit]
     clock: Clock
     actor: Identity
+    vouching: Vouching = NOBODY
     in_memory: Callable[[str], InMemory] = _serves_nothing
     publish: Callable[[], object] = field(default_factory=lambda: _nothing, repr=False)
 
@@ -77,6 +80,16 @@ class Endpoints:
         """Return one endpoint."""
         with self.store.read() as unit:
             return _find(unit, name)
+
+    @requires(Role.VIEWER)
+    def shares(self, name: str) -> Mapping[str, float]:
+        """Return the share of requests that each version gets now, in [0, 1].
+
+        By an operator's override, the experiments that run, the traffic weights and the champion,
+        in this order. A version of another model stands there as ``model:version``.
+        """
+        with self.store.read() as unit:
+            return _route(unit, _find(unit, name)).shares
 
     @requires(Role.VIEWER)
     def metrics(self, name: str, window_s: float = 60.0) -> EndpointMetrics:
@@ -117,7 +130,14 @@ class Endpoints:
         )
 
     @requires(Role.OPERATOR)
-    def weigh(self, name: str, weights: Mapping[str, float] | None, reason: str = "") -> Endpoint:
+    def weigh(
+        self,
+        name: str,
+        weights: Mapping[str, float] | None,
+        reason: str = "",
+        *,
+        promote: bool = False,
+    ) -> Endpoint:
         """Share the traffic out that is in no experiment, at once.
 
         Parameters
@@ -129,6 +149,9 @@ class Endpoints:
             nothing. ``None`` gives everything to the champion again.
         reason
             Why, for the audit log.
+        promote
+            Whether the version with the largest share becomes champion where the present
+            champion gets nothing, in the same transaction.
 
         Raises
         ------
@@ -145,7 +168,11 @@ class Endpoints:
             find_model(unit, endpoint.model, lock=True)
             for version in weights or ():
                 find_version(unit, f"{endpoint.model}:{version}")
-            self._put(unit, "endpoint.weigh", endpoint, weighed, reason)
+            crowned = self._crown(unit, weighed, reason) if promote else None
+            if weighed != endpoint:
+                self._put(unit, "endpoint.weigh", endpoint, weighed, reason)
+            if crowned is not None:
+                unit.audit.append(crowned)
         return weighed
 
     @requires(Role.OPERATOR)
@@ -295,6 +322,17 @@ class Endpoints:
             )
         return cleared
 
+    def _crown(self, unit: DeliveryUnit, weighed: Endpoint, reason: str) -> Change | None:
+        """Promote who gets most where the champion gets nothing; return what that changed."""
+        champion = aliases.target(unit, weighed.model, CHAMPION)
+        shares = weighed.weights or {}
+        if not shares or shares.get(champion or ""):
+            return None
+        leader = f"{weighed.model}:{max(shares, key=lambda version: shares[version])}"
+        change = self._change("version.promote", leader, reason=reason)
+        version = find_version(unit, leader)
+        return promote_within(unit, version, change, vouching=self.vouching, passed=False)[1]
+
     def _put(  # noqa: PLR0917 -- one entry
         self, unit: DeliveryUnit, action: str, before: Endpoint, after: Endpoint, reason: str
     ) -> None:
@@ -320,23 +358,24 @@ class Endpoints:
 
 def routing_table(unit: DeliveryUnit) -> Table:
     """Return all routes as they stand, with the revision they were read at."""
-    routes = [
-        Route(
-            endpoint=endpoint.name,
-            model=endpoint.model,
-            champion=aliases.target(unit, endpoint.model, CHAMPION),
-            override=endpoint.override,
-            experiments=tuple(
-                one.assigner() for one in running_on(unit, endpoint.name) if one.design.serves
-            ),
-            traffic=endpoint.traffic,
-            held=endpoint.held,
-            on_error=endpoint.on_error,
-            timeout_s=endpoint.timeout_s,
-        )
-        for endpoint in unit.endpoints.find()
-    ]
+    routes = [_route(unit, endpoint) for endpoint in unit.endpoints.find()]
     return Table(unit.revision(), {route.endpoint: route for route in routes})
+
+
+def _route(unit: DeliveryUnit, endpoint: Endpoint) -> Route:
+    return Route(
+        endpoint=endpoint.name,
+        model=endpoint.model,
+        champion=aliases.target(unit, endpoint.model, CHAMPION),
+        override=endpoint.override,
+        experiments=tuple(
+            one.assigner() for one in running_on(unit, endpoint.name) if one.design.serves
+        ),
+        traffic=endpoint.traffic,
+        held=endpoint.held,
+        on_error=endpoint.on_error,
+        timeout_s=endpoint.timeout_s,
+    )
 
 
 def _nothing() -> None:

@@ -139,6 +139,7 @@ ROUTES = (
     Route("GET", "/v1/endpoints/{name}", "endpoints", "get"),
     Route("GET", "/v1/endpoints/{name}/metrics", "endpoints", "metrics"),
     Route("POST", "/v1/endpoints/{name}/configure", "endpoints", "configure"),
+    Route("GET", "/v1/endpoints/{name}/shares", "endpoints", "shares"),
     Route("PUT", "/v1/endpoints/{name}/weights", "endpoints", "weigh"),
     Route("PUT", "/v1/endpoints/{name}/held/{version}", "endpoints", "load"),
     Route("DELETE", "/v1/endpoints/{name}/held/{version}", "endpoints", "unload"),

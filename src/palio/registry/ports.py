@@ -26,7 +26,7 @@ from palio.registry.lifecycle import Lifecycle
 from palio.registry.quality import QualitySums
 from palio.registry.search.pages import Order, Place
 from palio.registry.search.query import Query
-from palio.registry.signature import Cell, Predictions
+from palio.registry.signature import Cell, Predictions, Signature
 
 __all__ = [
     "ArtifactReader",
@@ -274,7 +274,34 @@ class Sources(Protocol):
         ------
         InvalidInput
             If the path leads out of the folders that an operator configured, once every link in
-            it is resolved; or if links or devices lie below it.
+            it is resolved; or if links or devices lie below it. With ``missing`` among its
+            details if nothing lies there.
+        """
+        ...
+
+    def preceded(
+        self, files: Path | Mapping[str, Path], preprocessor: str
+    ) -> AbstractContextManager[Mapping[str, Path]]:
+        """Give files of a model with that of a transformer that runs first.
+
+        Parameters
+        ----------
+        files
+            A folder, or files by path.
+        preprocessor
+            The path of its one file, found as `opened` finds it.
+        """
+        ...
+
+    def asked(self, files: Path | Mapping[str, Path], flavor: str) -> Signature | None:
+        """Load a model where policy allows that, and return the signature that it tells.
+
+        Raises
+        ------
+        UntrustedArtifact
+            If loading runs code that this process does not allow.
+        InvalidInput
+            If the files are no model of the flavor, or it does not say what it takes.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -76,14 +77,18 @@ class Versions(VersionReports):
         if unpack:
             with self.sources.unpacked(files) as folder:
                 return self.register(model, draft, folder)
-        check_no_ensemble(draft.flavor)
-        if not draft.flavor:
-            draft = replace(draft, flavor=self.sources.recognised(files))
-        return self._register(self._asked(model, draft), files)
+        return self._filed(model, draft, files)
 
     @requires(Role.OPERATOR)
     def register_from(
-        self, model: str, draft: VersionDraft, source: str, *, unpack: bool = False
+        self,
+        model: str,
+        draft: VersionDraft,
+        source: str,
+        *,
+        unpack: bool = False,
+        preprocessor: str | None = None,
+        ask: bool = False,
     ) -> Version:
         """Keep files that lie where this verb runs as a version, for good.
 
@@ -95,9 +100,19 @@ class Versions(VersionReports):
             The path of a file or folder, below one of the folders of ``PALIO_SOURCE_ROOTS``.
         unpack
             Whether it is one archive whose members become the version's files.
+        preprocessor
+            The path of the file of a fitted transformer that runs before the model, likewise.
+        ask
+            Whether a draft without a signature gets the one that the model tells: it is loaded
+            for that, where policy allows it.
         """
-        with self.sources.opened(source) as files:
-            return self.register(model, draft, files, unpack=unpack)
+        with ExitStack() as held:
+            files: Path | Mapping[str, Path] = held.enter_context(self.sources.opened(source))
+            if unpack:
+                files = held.enter_context(self.sources.unpacked(files))
+            if preprocessor is not None:
+                files = held.enter_context(self.sources.preceded(files, preprocessor))
+            return self._filed(model, draft, files, ask=ask)
 
     @requires(Role.OPERATOR)
     def combine(self, model: str, draft: VersionDraft, ensemble: Ensemble) -> Version:
@@ -120,6 +135,21 @@ class Versions(VersionReports):
             asked = self._asked(model, drafted(unit, draft, ensemble))
         asked = replace(asked, members=ensemble.members)
         return self._register(asked, {}, {SPEC_FILE: ensemble.written()})
+
+    def _filed(
+        self,
+        model: str,
+        draft: VersionDraft,
+        files: Path | Mapping[str, Path],
+        *,
+        ask: bool = False,
+    ) -> Version:
+        check_no_ensemble(draft.flavor)
+        if not draft.flavor:
+            draft = replace(draft, flavor=self.sources.recognised(files))
+        if ask and draft.signature is None:
+            draft = replace(draft, signature=self.sources.asked(files, draft.flavor))
+        return self._register(self._asked(model, draft), files)
 
     def _asked(self, model: str, draft: VersionDraft) -> Registration:
         return Registration(

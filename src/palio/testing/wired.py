@@ -83,7 +83,9 @@ class Wired:
     @property
     def endpoints(self) -> Endpoints:
         """Verbs on endpoints."""
-        return Endpoints(store=self.store, clock=self.clock, actor=self.actor)
+        return Endpoints(
+            store=self.store, clock=self.clock, actor=self.actor, vouching=self.vouching
+        )
 
     @property
     def deployments(self) -> Deployments:

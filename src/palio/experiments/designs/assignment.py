@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -160,6 +161,11 @@ class Assigner:
         object.__setattr__(self, "ranges", ranges)
         object.__setattr__(self, "live", live)
         object.__setattr__(self, "_is_open", not (ranges or self.part.audience))
+
+    @property
+    def coverage(self) -> float:
+        """Share of all units that may take part, whatever its audience."""
+        return prod(high - low for _, low, high in self.ranges.values())
 
     def assign(self, unit: str, attributes: Attributes | None = None) -> str | None:
         """Give the variant of a unit.

@@ -23,7 +23,7 @@ from palio.artifacts.flavors.answers import numbers
 from palio.artifacts.flavors.sklearn.trees import parts
 from palio.registry.signature import Cell, FeatureType, Signature
 
-__all__ = ["Inputs", "inputs_for"]
+__all__ = ["Inputs", "inputs_for", "positions"]
 
 Inputs = Callable[[list[list[Cell]]], Any]
 
@@ -105,12 +105,12 @@ def _needs_frames(part: Any) -> bool:
 def _select_by_position(transformer: ColumnTransformer) -> None:
     at = {name: index for index, name in enumerate(getattr(transformer, _NAMES, ()))}
     transformer.transformers_ = [
-        (name, inner, _positions(columns, at))
-        for name, inner, columns in transformer.transformers_
+        (name, inner, positions(columns, at)) for name, inner, columns in transformer.transformers_
     ]
 
 
-def _positions(columns: Any, at: dict[str, int]) -> Any:
+def positions(columns: Any, at: dict[str, int]) -> Any:
+    """Return a selection of columns by name as one by position; others as they are."""
     if isinstance(columns, str):
         return at[columns]
     if isinstance(columns, slice) and isinstance(columns.start or columns.stop, str):

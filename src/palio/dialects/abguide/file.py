@@ -1,0 +1,57 @@
+"""``registry.json``: the registry as a file for people, which follows the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from palio.access.audit import AuditEntry
+from palio.dialects.abguide.registry import Registry
+from palio.dialects.abguide.settings import Settings
+from palio.edge.following import Follower, written
+from palio.edge.verbs import Verbs
+
+__all__ = ["RegistryFile", "registry_file"]
+
+
+class RegistryFile:
+    """Keeps the file as the registry says; there is none where nobody has registered anything.
+
+    Parameters
+    ----------
+    registry
+        What is written.
+    """
+
+    rest_s = 1.0
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._path = registry.settings.model_registry_path
+        cursor = self._path.with_name(f".{self._path.stem}")  # others may follow in this folder
+        self._follower = Follower(registry.verbs.audit, cursor, self._write)
+
+    def step(self) -> None:
+        """Write what has changed; all of it where somebody took the file away."""
+        if not self._registry.is_open():
+            return
+        if not self._path.exists():
+            self._write()
+        self._follower.step()
+
+    def release(self) -> None:
+        """Do nothing: whoever comes next goes on from the cursor."""
+
+    def _write(self, _: Sequence[AuditEntry] = ()) -> None:
+        told = {
+            "models": {one["version"]: one for one in self._registry.models()},
+            "traffic_weights": self._registry.shares(),
+        }
+        content = msgspec.json.format(msgspec.json.encode(told), indent=2)
+        written(self._path, content + b"\n")
+
+
+def registry_file(verbs: Verbs) -> RegistryFile:
+    """Return what keeps the file current, where the settings of now say."""
+    return RegistryFile(Registry(verbs, Settings()))
