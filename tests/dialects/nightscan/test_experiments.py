@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -12,9 +13,13 @@ import pytest
 from tests.dialects.documented import documents
 from tests.e2e import servers
 
-from palio.dialects.nightscan import get_ab_test_manager, get_model_registry
+from palio.dialects.nightscan import (
+    get_ab_test_manager,
+    get_deployment_manager,
+    get_model_registry,
+)
 from palio.errors import AlreadyExists, Conflict, IllegalTransition, InvalidInput, InvalidWeights
-from palio.experiments.designs.design import Type
+from palio.experiments.designs.design import Metrics, Type
 from palio.experiments.designs.policy import PolicyKind
 from palio.experiments.domain import State
 from palio.experiments.events import OutcomeDraft
@@ -305,3 +310,34 @@ def test_a_bandit_moves_the_traffic(
         weights = opened.experiments.refresh(key).weights
     assert weights["treatment"] > 0.6  # it began with 0.3
     assert weights["control"] >= 0.1
+
+
+def test_an_experiment_that_was_made_natively(world: World) -> None:
+    with world.native() as opened:
+        for version, strength in (("v1", 1.0), ("v2", 0.001)):
+            made = servers.model(strength)
+            opened.register("native_exp", made, version=version, sample=servers.SAMPLE)
+        opened.versions.promote("native_exp:v1")
+        opened.endpoints.create("native_exp", "native_exp")
+        design = servers.design(
+            "by_users", endpoint="native_exp", metrics=Metrics("revenue:higher", ("brier",))
+        )
+        opened.experiments.draft(design)
+        opened.experiments.start("by_users")
+        manager = get_ab_test_manager()
+        found = manager.get_model_for_request("ann", "by_users")
+        assigner = opened.experiments.get("by_users").assigner()
+        variant = assigner.assign("ann") or ""
+        assert found == f"native_exp:{assigner.versions[variant]}"
+        manager.record_result("by_users", "ann", variant, {"revenue": 3.5})
+        heard = get_deployment_manager().run_inference([0.1, 0.2, 0.3], "r1", "by_users")
+        answer = asyncio.run(heard)
+        assert answer["variant"] == assigner.assign("r1")
+        arms = {arm.variant: arm for arm in opened.experiments.analyze("by_users").arms}
+    analysis = manager.analyze_experiment("by_users") or {}
+    told = analysis["variant_statistics"]
+    assert {name: one["sample_size"] for name, one in told.items()} == {
+        name: arm.units for name, arm in arms.items()
+    }
+    assert told[variant]["metrics"]["revenue"] == {"mean": 3.5, "std": 0.0, "count": 1}
+    assert set(analysis["comparisons"]) == {"control_vs_challenger"}
