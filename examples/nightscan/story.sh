@@ -112,6 +112,7 @@ PYTHON
 grep -c request_id= logs/ab_test.log
 
 # the routes: a second of sound as a file
+: >address
 palio serve --port 0 >address &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
