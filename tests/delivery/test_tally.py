@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from palio.delivery.tally import Publisher, Tally
-from palio.delivery.traffic import ProcessUse, TrafficSums
+from palio.delivery.traffic import ProcessUse, TrafficSums, alive
 from palio.errors import StoreUnavailable
 from palio.experiments.events import Fallback, Prediction
 from palio.testing.fakes import FakeClock
@@ -153,6 +153,18 @@ def test_an_idle_process_says_now_and_then_that_it_is_there() -> None:
     with house.store.read() as unit:
         [use] = unit.process_uses.find()
     assert (house.clock() - use.at).total_seconds() == 1.0  # said at 0, 5 and 10 of 11
+
+
+def test_a_process_that_ends_is_waited_for_by_nobody() -> None:
+    house = House()
+    house.answer(1)
+    house.publisher.step()
+    with house.store.read() as unit:
+        assert alive(unit.process_uses.find(), house.clock())
+    house.publisher.release()
+    with house.store.read() as unit:
+        assert not alive(unit.process_uses.find(), house.clock())
+    assert house.totals().requests == 1
 
 
 def test_who_has_answered_nothing_flushes_nothing() -> None:

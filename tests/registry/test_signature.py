@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palio.errors import InvalidRows
+from palio.errors import InvalidInput, InvalidRows
 from palio.registry.signature import Feature, FeatureType, Predictions, Signature, Task
 
 NUMBER, INTEGER = FeatureType.NUMBER, FeatureType.INTEGER
@@ -152,3 +154,51 @@ def test_a_model_answers_numbers(bad: float) -> None:
     with pytest.raises(ValueError, match="which is no number"):
         Predictions(["a"], [[0.5, bad]])
     assert Predictions(["nan", 1, True, 0.5], [[0.0, 1.0]]).values == ["nan", 1, True, 0.5]
+
+
+SOUND = Signature((Feature("sound", NUMBER, size=3), Feature("gain", NUMBER)), Task.REGRESSION)
+
+
+def test_an_array_is_as_many_columns_of_the_table() -> None:
+    rows: list[object] = [
+        {"gain": 2.0, "sound": [0.5, 1, -1.5]},
+        [(0.0, 0.0, 0.0), 1],
+    ]
+    assert SOUND.table(rows) == [[0.5, 1, -1.5, 2.0], [0.0, 0.0, 0.0, 1]]
+    assert SOUND.width == 4
+    assert [one.name for one in SOUND.columns] == ["sound[0]", "sound[1]", "sound[2]", "gain"]
+    assert SOUND.numeric
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ([0.1, 0.2], "an array of 3 values of type number is expected, got 2"),
+        (0.1, "an array of 3 values of type number is expected, got a float"),
+        ("abc", "an array of 3 values of type number is expected, got a str"),
+        ([0.1, "x" * 500, 0.2], "the one at 1 is 'x"),
+        ([0.1, 0.2, math.nan], "the one at 2 is 'nan'"),
+        ([0.1, None, 0.2], "the one at 1 is 'None'"),
+    ],
+)
+def test_what_is_no_such_array_is_refused_in_few_words(cell: object, why: str) -> None:
+    with pytest.raises(InvalidRows, match=re.escape(why)) as refused:
+        SOUND.table([{"sound": cell, "gain": 1.0}])
+    assert refused.value.details["field"] == "sound"
+    assert len(refused.value.message) < 200
+
+
+def test_cells_of_an_array_may_be_missing_where_it_says_so() -> None:
+    loose = Signature((Feature("sound", NUMBER, nullable=True, size=2),), Task.REGRESSION)
+    assert loose.table([[[None, 1.0]]]) == [[None, 1.0]]
+
+
+def test_arrays_of_other_sizes_are_other_rows() -> None:
+    other = replace(SOUND, features=(Feature("sound", NUMBER, size=4), Feature("gain", NUMBER)))
+    assert other.shape != SOUND.shape
+
+
+@pytest.mark.parametrize("size", [0, -1, 1_000_001])
+def test_a_size_that_no_request_holds_is_refused(size: int) -> None:
+    with pytest.raises(InvalidInput, match="size of sound"):
+        Feature("sound", NUMBER, size=size)

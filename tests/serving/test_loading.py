@@ -41,6 +41,8 @@ def test_a_row_is_made_of_the_signature() -> None:
     row = row_of(signature)
     assert row == [0.0, 0, False, ""]
     assert signature.table([row]) == [row]  # it would be let in
+    sound = Signature((Feature("s", FeatureType.NUMBER, size=3),), Task.REGRESSION)
+    assert sound.table([row_of(sound)]) == [[0.0, 0.0, 0.0]]
 
 
 def test_a_version_is_asked_once_before_it_serves(warm: House) -> None:

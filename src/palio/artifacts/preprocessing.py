@@ -49,9 +49,9 @@ class Preprocessor:
         from palio.artifacts.flavors.sklearn.inputs import inputs_for  # noqa: PLC0415  seldom
 
         names = _names_out(transformer)
-        width = getattr(transformer, "n_features_in_", len(signature.features))
-        if width != len(signature.features):
-            raise _unusable(transformer, f"takes {width} features, not {len(signature.features)}")
+        width = getattr(transformer, "n_features_in_", signature.width)
+        if width != signature.width:
+            raise _unusable(transformer, f"takes {width} features, not {signature.width}")
         own = copy.deepcopy(transformer)  # names are dropped from it
         self._transform = own.transform
         self._inputs = inputs_for(own, signature)

@@ -276,7 +276,7 @@ def _word(better: bool | None) -> str:
 def _pairs(version: Version) -> list[tuple[str, object]]:
     signature = version.signature
     features = [] if signature is None else signature.features
-    shown = [f"{f.name} ({f.type}{', may be missing' if f.nullable else ''})" for f in features]
+    shown = [f"{f.name} ({f.said}{', may be missing' if f.nullable else ''})" for f in features]
     return [
         ("version", version.reference),
         ("number", version.ordinal),

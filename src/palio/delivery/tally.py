@@ -16,6 +16,7 @@ from palio.delivery.traffic import (
     TrafficSums,
     TrafficTotals,
     bounded,
+    ended,
 )
 from palio.experiments.events import Prediction, asked_of
 from palio.ports import Clock, Store
@@ -158,8 +159,14 @@ class Publisher:
             self._publish(self._clock(), only_counts=True)
 
     def release(self) -> None:
-        """Publish what is left; the process ends."""
+        """Publish what is left, and that the process serves no longer: nobody waits for it."""
         self.flush()
+        with self._stepping:
+            if self._last_use is None:
+                return
+            with self._store.write() as unit:
+                unit.process_uses.put_many([ended(self._last_use, self._clock())])
+            self._last_use = None
 
     def _publish(self, now: datetime, *, only_counts: bool) -> None:
         second, last = int(now.timestamp()), self._last_use

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import reduce
 from math import floor
 
@@ -21,6 +21,7 @@ __all__ = [
     "TrafficTotals",
     "alive",
     "bounded",
+    "ended",
     "summary",
 ]
 
@@ -144,6 +145,11 @@ class EndpointMetrics:
 def alive(uses: Iterable[ProcessUse], now: datetime) -> Sequence[ProcessUse]:
     """Return the processes that have said something of late."""
     return [one for one in uses if (now - one.at).total_seconds() <= _SILENT_S]
+
+
+def ended(use: ProcessUse, now: datetime) -> ProcessUse:
+    """Return the last word of a process: it is among the living no more."""
+    return replace(use, at=now - timedelta(seconds=_SILENT_S + 1), cpu_share=0.0, loaded=())
 
 
 def summary(counts: Iterable[TrafficCounts], window_s: float, now: datetime) -> TrafficMetrics:

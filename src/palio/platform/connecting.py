@@ -93,6 +93,7 @@ def _in_process(settings: Settings) -> Palio:
     def close() -> None:
         try:
             seen.publish()
+            seen.publisher.release()
         finally:
             store.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palio.errors import InvalidRows
+from palio.errors import InvalidInput, InvalidRows
 
 __all__ = [
     "Cell",
@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 _LARGEST = 2**1023  # integers beyond have no float
+_SHOWN = 60  # characters of a cell that a message repeats
+_MOST_CELLS = 1_000_000  # of one array: a request holds it as text
 
 Cell = float | int | bool | str | None
 Label = bool | int | float | str
@@ -45,11 +47,39 @@ class Task(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input: its name, type, and whether it may be missing (null or NaN)."""
+    """One input: its name, type, and whether it may be missing (null or NaN).
+
+    Where ``size`` is given it is an array of so many cells of that type, a second of sound say,
+    and each cell a column of the table that the model gets.
+    """
 
     name: str
     type: FeatureType
     nullable: bool = False
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not 1 <= self.size <= _MOST_CELLS:
+            raise InvalidInput(
+                f"size of {self.name} must be in [1, {_MOST_CELLS}], got {self.size}; leave it "
+                "out for a single cell",
+                field="size",
+                value=self.size,
+            )
+
+    @property
+    def said(self) -> str:
+        """Its type in words."""
+        return str(self.type) if self.size is None else f"array of {self.size} x {self.type}"
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """The columns that it is in a table: itself, or one for each cell of an array."""
+        if self.size is None:
+            return (self,)
+        return tuple(
+            Feature(f"{self.name}[{at}]", self.type, self.nullable) for at in range(self.size)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +101,32 @@ class Signature:
     @property
     def shape(self) -> tuple[object, ...]:
         """What two versions must share to stand behind one endpoint."""
-        inputs = tuple((feature.name, feature.type) for feature in self.features)
+        inputs = tuple((feature.name, feature.type, feature.size) for feature in self.features)
         return inputs, self.task, self.classes
 
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """The columns of the table that a model gets, arrays taken apart."""
+        return tuple(column for feature in self.features for column in feature.columns)
+
+    @property
+    def has_arrays(self) -> bool:
+        """Tell whether some feature is an array."""
+        return any(feature.size is not None for feature in self.features)
+
+    @property
+    def width(self) -> int:
+        """How many columns the table has."""
+        return sum(feature.size or 1 for feature in self.features)
+
     def table(self, rows: Sequence[object]) -> list[list[Cell]]:
-        """Return rows as lists in feature order, each cell checked.
+        """Return rows as lists in the order of the columns, each cell checked.
 
         Parameters
         ----------
         rows
-            Objects by feature name, or arrays in feature order; at least one.
+            Objects by feature name, or arrays in feature order; at least one. A feature that is
+            an array is one in either.
 
         Raises
         ------
@@ -89,8 +135,15 @@ class Signature:
         """
         if not rows:
             raise InvalidRows("rows is empty; send at least one row", field="rows", value=[])
-        checks = [(feature.name, _CHECKS[feature.type], feature) for feature in self.features]
-        return [self._row(number, row, checks) for number, row in enumerate(rows)]
+        checks = [(feature.name, _fits(feature), feature) for feature in self.features]
+        table = [self._row(number, row, checks) for number, row in enumerate(rows)]
+        return [self._flat(row) for row in table] if self.has_arrays else table
+
+    def _flat(self, row: list[Any]) -> list[Cell]:
+        flat: list[Cell] = []
+        for feature, cell in zip(self.features, row, strict=True):
+            flat += [cell] if feature.size is None else cell
+        return flat
 
     def _row(self, number: int, row: object, checks: list[_Check]) -> list[Cell]:
         if isinstance(row, Mapping):
@@ -102,6 +155,8 @@ class Signature:
         for (name, fits, feature), cell in zip(checks, cells, strict=True):
             if fits(cell):
                 continue
+            if feature.size is not None:
+                raise _refused(number, name, None, _unlike(cell, feature))
             if not _missing(cell):
                 raise _refused(number, name, cell, f"is no {feature.type}")
             if not feature.nullable:
@@ -182,6 +237,33 @@ _CHECKS: Mapping[FeatureType, Callable[[Any], bool]] = {
     FeatureType.BOOLEAN: _is_boolean,
     FeatureType.STRING: _is_string,
 }
+
+
+def _fits(feature: Feature) -> Callable[[Any], bool]:
+    fits, size, nullable = _CHECKS[feature.type], feature.size, feature.nullable
+    if size is None:
+        return fits
+
+    def fits_as_array(cells: Any) -> bool:
+        return (
+            isinstance(cells, list | tuple)
+            and len(cells) == size
+            and all(fits(cell) or (nullable and _missing(cell)) for cell in cells)
+        )
+
+    return fits_as_array
+
+
+def _unlike(cells: object, feature: Feature) -> str:
+    """Return what is wrong with an array, never repeating it as a whole."""
+    wanted = f"an array of {feature.size} values of type {feature.type} is expected"
+    if not isinstance(cells, list | tuple):
+        return f"{wanted}, got a {type(cells).__name__}"
+    if len(cells) != feature.size:
+        return f"{wanted}, got {len(cells)}"
+    fits = _CHECKS[feature.type]
+    at = next(at for at, one in enumerate(cells) if not fits(one))
+    return f"{wanted}, and the one at {at} is {str(cells[at])[:_SHOWN]!r}"
 
 
 def _missing(cell: object) -> bool:

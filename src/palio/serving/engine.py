@@ -272,7 +272,8 @@ class Engine:
         self._settle(jobs)
         given = self._ask(jobs)
         for job in jobs:
-            if (signature := job.loaded.signature) is not None:
+            signature = job.loaded.signature
+            if signature is not None and not signature.has_arrays:  # sound has no bins
                 served = (job.choice.model, job.choice.version)
                 self._features.add(served, signature.features, job.rows)
         predictions = [self._prediction(*one) for one in zip(jobs, given, strict=True)]

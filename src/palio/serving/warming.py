@@ -29,9 +29,12 @@ class _First:
     timeout_s: float | None
 
 
-def row_of(signature: Signature) -> list[Cell]:
+def row_of(signature: Signature) -> list[Cell | list[Cell]]:
     """Return a row that a signature lets pass: zeros, false and empty texts."""
-    return [_MADE_UP[feature.type] for feature in signature.features]
+    return [
+        _MADE_UP[one.type] if one.size is None else [_MADE_UP[one.type]] * one.size
+        for one in signature.features
+    ]
 
 
 def warmed(loaded: Loaded, ask: Ask, *, timeout_s: float) -> Loaded:
@@ -51,7 +54,8 @@ def warmed(loaded: Loaded, ask: Ask, *, timeout_s: float) -> Loaded:
     """
     if loaded.predictor is None or loaded.signature is None:
         return loaded
-    (given,) = ask([_First(loaded, [row_of(loaded.signature)], timeout_s)])
+    rows = loaded.signature.table([row_of(loaded.signature)])
+    (given,) = ask([_First(loaded, rows, timeout_s)])
     if given.error is None:
         return loaded
     _LOG.warning(

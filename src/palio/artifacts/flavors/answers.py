@@ -90,7 +90,7 @@ def check_fits(
     InvalidInput
         If they do not fit.
     """
-    given = [feature.name for feature in signature.features]
+    given = [feature.name for feature in signature.columns]
     if not signature.numeric:
         raise misfit("takes numbers only; encode strings as numbers before it", "string")
     if len(given) != width:

@@ -139,7 +139,7 @@ def _signature(version: Version) -> Iterator[str]:
     if signature is None:
         return
     rows = [
-        (feature.name, feature.type, "yes" if feature.nullable else "no")
+        (feature.name, feature.said, "yes" if feature.nullable else "no")
         for feature in signature.features
     ]
     yield from _table(("feature", "type", "may be missing"), rows)

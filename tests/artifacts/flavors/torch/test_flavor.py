@@ -71,6 +71,53 @@ def test_a_regression_answers_the_same_bit_for_bit(
     assert found.values == expected(model).ravel().tolist()
 
 
+def test_numbers_stand_beside_tensors(tmp_path: Path) -> None:
+    class Scaled(nn.Module):  # type: ignore[misc]
+        def forward(self, rows: Any) -> Any:
+            return ((rows - 0.5) / 2 + 1 * rows).sum(dim=1).clamp(min=0.1) ** 2
+
+    assert (
+        answered(Scaled(), tmp_path).values
+        == Scaled()(torch.tensor(INPUTS, dtype=torch.float32)).double().tolist()
+    )
+
+
+def test_an_array_is_what_a_row_of_the_table_holds(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Unflatten(1, (1, 64)), nn.Conv1d(1, 2, 8, 4), nn.Flatten())
+    model.append(nn.LazyLinear(3)).append(nn.Softmax(1))(torch.zeros(1, 64))
+    sound = Signature(
+        (Feature("sound", FeatureType.NUMBER, size=64),), Task.CLASSIFICATION, ("a", "b", "c")
+    )
+    FLAVOR.save(model, tmp_path, sound)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    rows = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
+    table = sound.table([{"sound": row} for row in rows.tolist()])
+    with torch.inference_mode():  # witness: the module itself
+        scores = model.eval()(torch.from_numpy(rows)).double().numpy()
+    assert FLAVOR.load(files, sound).predict(table).probabilities == scores.tolist()
+
+
+def test_pooling_over_two_dimensions(tmp_path: Path) -> None:
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.MaxPool2d(3, 2, 1),
+        nn.AvgPool2d(2, 1),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(12, 2),
+        nn.Softmax(1),
+    )
+    image = Signature((Feature("x", FeatureType.NUMBER, size=64),), Task.CLASSIFICATION, (0, 1))
+    FLAVOR.save(model, tmp_path, image)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    rows = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
+    with torch.inference_mode():  # witness: the module itself
+        scores = model.eval()(torch.from_numpy(rows)).double().numpy()
+    found = FLAVOR.load(files, image).predict(rows.tolist())
+    assert found.probabilities == scores.tolist()
+
+
 def test_an_exported_program_is_kept(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 1)).eval()
     assert answered(program(model), tmp_path).values == expected(model).ravel().tolist()

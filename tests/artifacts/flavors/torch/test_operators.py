@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from palio.artifacts.flavors.torch.operators import OPERATORS, SIZES
+from palio.artifacts.flavors.torch.operators import INSTEAD, OPERATORS, SIZES
 
 from .models import torch
 
@@ -45,6 +45,20 @@ def test_an_operator_is_there_and_computes_new_values(name: str) -> None:
 def test_operators_that_do_more_exist_and_are_not_listed(name: str) -> None:
     assert found(name)
     assert name not in OPERATORS
+
+
+@pytest.mark.parametrize(
+    ("name", "windows"),
+    [
+        ("max_pool2d", ([2, 2], [2, 2], [0, 0], [2**40, 1])),
+        ("avg_pool2d", ([2, 2], [-1, 1])),
+        ("adaptive_avg_pool2d", ([4_097, 1],)),
+    ],
+)
+def test_windows_of_pooling_are_within_bounds(name: str, windows: Any) -> None:
+    pooled = INSTEAD[f"torch.ops.aten.{name}.default"]
+    with pytest.raises(ValueError, match=f"{name} has windows outside of 0 to 4096"):
+        pooled(torch.zeros(1, 1, 8, 8), *windows)
 
 
 def test_sizes_stay_within_what_memory_can_have() -> None:

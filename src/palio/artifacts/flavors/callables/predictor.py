@@ -25,7 +25,7 @@ def array_of(table: list[list[Cell]], signature: Signature) -> Any:
     """
     if signature.numeric:
         return np.array(table, dtype=np.float64)
-    numeric = [feature.type is not FeatureType.STRING for feature in signature.features]
+    numeric = [feature.type is not FeatureType.STRING for feature in signature.columns]
     return np.array(
         [
             [math.nan if cell is None and is_number else cell for cell, is_number in pairs]

@@ -31,7 +31,7 @@ class KerasPredictor:
         self._dtype = str(model.inputs[0].dtype)
         self._lock = Lock()  # not every backend traces safely from several threads
         for rows in (1, 2):  # TensorFlow traces once for one row and once for any number
-            self._answers(np.zeros((rows, len(signature.features))))
+            self._answers(np.zeros((rows, signature.width)))
 
     def predict(self, table: list[list[Cell]]) -> Predictions:
         """Answer a table that the signature has checked; raises what Keras raises."""

@@ -59,7 +59,7 @@ def check_fits(model: Any, signature: Signature) -> None:
     dtype = str(model.inputs[0].dtype)
     if dtype.startswith("float"):
         return
-    for feature in signature.features:
+    for feature in signature.columns:
         if feature.nullable or feature.type is FeatureType.NUMBER:
             raise misfit(f"takes {dtype} for {feature.name!r}, never missing", feature.name)
 

@@ -146,8 +146,8 @@ def _categories(text: str) -> str:
 
 def _check(booster: Any, signature: Signature) -> None:
     names = booster.feature_name()
-    given = [feature.name.replace(" ", "_") for feature in signature.features]
-    in_order = [feature.name for feature in signature.features]
+    given = [feature.name.replace(" ", "_") for feature in signature.columns]
+    in_order = [feature.name for feature in signature.columns]
     check_fits(
         signature,
         width=booster.num_feature(),

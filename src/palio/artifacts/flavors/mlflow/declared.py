@@ -48,7 +48,7 @@ class Declared:
 
     def check_fits(self, signature: Signature) -> None:
         """Compare it with a signature; raise ``InvalidInput`` if they do not fit."""
-        given = signature.features
+        given = signature.columns
         if len(given) != len(self.features):
             raise misfit(f"takes {len(self.features)} features, not {len(given)}", len(given))
         for one, own in zip(given, self.features, strict=True):

@@ -51,9 +51,9 @@ class MlflowPredictor:
     def __init__(self, model: Any, signature: Signature, declared: Declared | None) -> None:
         self._model, self._signature, self._declared = model, signature, declared
         self._pandas = needed("pandas", extra="mlflow")
-        names = [feature.name for feature in signature.features]
+        names = [feature.name for feature in signature.columns]
         self._unnamed = names == [f"x{at}" for at in range(len(names))]
-        self._dtypes = declared.dtypes if declared else tuple(map(_dtype, signature.features))
+        self._dtypes = declared.dtypes if declared else tuple(map(_dtype, signature.columns))
         self._names: list[Any] = names
         if declared and not declared.named:
             self._names = list(range(len(names)))

@@ -80,7 +80,7 @@ def _one_each(answer: Any, rows: int) -> Any:
 
 def columns_of(graph: Graph, signature: Signature) -> list[tuple[Input, range]]:
     """Return which features each input takes: by name if each takes the one of its name."""
-    names = [feature.name for feature in signature.features]
+    names = [feature.name for feature in signature.columns]
     inputs = list(graph.inputs)
     if len(inputs) == len(names) and {port.name for port in inputs} == set(names):
         inputs.sort(key=lambda port: names.index(port.name))

@@ -89,14 +89,14 @@ def _classes(graph: Graph, target: Any) -> tuple[Label, ...]:
 def _rows(sample: Any, signature: Signature) -> list[Any]:
     frame = nw.from_native(sample, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
-        names = [feature.name for feature in signature.features]
+        names = [feature.name for feature in signature.columns]
         return signature.table(frame.select(names).head(_TRIED_ROWS).rows())
     return signature.table(np.asarray(sample)[:_TRIED_ROWS].tolist())
 
 
 def check_fits(graph: Graph, signature: Signature) -> None:
     """Compare a graph with a signature; raise ``InvalidInput`` if they do not fit."""
-    features = signature.features
+    features = signature.columns
     width = graph.width(len(features))
     if width != len(features):
         raise misfit(f"takes {width} features, not {len(features)}", len(features))

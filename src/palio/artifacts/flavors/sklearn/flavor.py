@@ -144,11 +144,11 @@ class SklearnFlavor:
 
 def check_fits(model: Any, signature: Signature) -> None:
     """Raise ``InvalidInput`` when an estimator takes or gives other than the signature says."""
-    width = getattr(model, "n_features_in_", len(signature.features))
+    width = getattr(model, "n_features_in_", signature.width)
     if not callable(getattr(model, "predict", None)):
         raise _misfit("answers nothing, it has no predict", type(model).__name__)
-    if width != len(signature.features):
-        raise _misfit(f"takes {width} features, not {len(signature.features)}", width)
+    if width != signature.width:
+        raise _misfit(f"takes {width} features, not {signature.width}", width)
     if signature.task is Task.CLASSIFICATION:
         classes = list(getattr(model, "classes_", ()))
         if classes != list(signature.classes):

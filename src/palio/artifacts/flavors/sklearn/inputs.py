@@ -63,7 +63,7 @@ def inputs_for(model: object, signature: Signature) -> Inputs:
 
 
 def _cells(signature: Signature, missing_string: float | None) -> Inputs:
-    numeric = np.array([feature.type is not FeatureType.STRING for feature in signature.features])
+    numeric = np.array([feature.type is not FeatureType.STRING for feature in signature.columns])
 
     def build(table: list[list[Cell]]) -> Any:
         cells = np.array(table, dtype=object)
@@ -85,7 +85,7 @@ def _frames(signature: Signature) -> Inputs:
         FeatureType.BOOLEAN: pl.Boolean,
         FeatureType.STRING: pl.String,
     }
-    schema = {feature.name: types[feature.type] for feature in signature.features}
+    schema = {feature.name: types[feature.type] for feature in signature.columns}
 
     def build(table: list[list[Cell]]) -> Any:
         return pl.DataFrame(table, schema=schema, orient="row", strict=False)

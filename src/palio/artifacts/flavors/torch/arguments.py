@@ -118,7 +118,7 @@ _KINDS: Mapping[str, Callable[[Any], Read]] = {
 }
 
 _TAKES: Mapping[str, frozenset[str]] = {
-    "Tensor": frozenset({"as_tensor"}),
+    "Tensor": frozenset({"as_tensor", "as_float", "as_int", "as_bool"}),  # a number is wrapped
     "List[Tensor]": frozenset({"as_tensors"}),
     "List[Optional[Tensor]]": frozenset({"as_tensors", "as_optional_tensors"}),
     "int": frozenset({"as_int", "as_sym_int"}),

@@ -73,7 +73,7 @@ class TorchFlavor:
         InvalidInput
             If the model cannot be exported, or does not fit the signature.
         """
-        content = exported(model, len(signature.features))
+        content = exported(model, signature.width)
         check_fits(network_of(content, _MODEL_FILE, self._trusted), signature)
         (folder / _MODEL_FILE).write_bytes(content)
 

@@ -38,6 +38,7 @@ where.ScalarSelf where.self
 """
 _LAYERS = """
 adaptive_avg_pool1d.default avg_pool1d.default max_pool1d.default
+adaptive_avg_pool2d.default avg_pool2d.default max_pool2d.default
 _native_batch_norm_legit_no_training.default _safe_softmax.default _softmax.default
 addmm.default alpha_dropout.default baddbmm.default batch_norm.default bilinear.default
 bmm.default celu.default conv1d.default conv2d.default convolution.default dot.default
@@ -92,7 +93,28 @@ def _batch_norm(*given: Any) -> tuple[Any, None, None]:
     return compute(*values, False, momentum, eps, False), None, None  # noqa: FBT003  not training
 
 
+_WIDEST_WINDOW = 4_096
+
+
+def _pooled(name: str) -> Callable[..., Any]:
+    """Return a pooling whose windows no arithmetic of a kernel overflows by."""
+
+    def bounded(rows: Any, *sizes: Any, **named: Any) -> Any:
+        windows = [one for one in (*sizes, *named.values()) if isinstance(one, list | tuple)]
+        if any(not 0 <= size <= _WIDEST_WINDOW for window in windows for size in window):
+            raise ValueError(f"{name} has windows outside of 0 to {_WIDEST_WINDOW}")
+        return getattr(needed("torch", extra="torch").ops.aten, name).default(
+            rows, *sizes, **named
+        )
+
+    return bounded
+
+
 INSTEAD: Mapping[str, Callable[..., Any]] = {
     "torch.ops.aten._native_batch_norm_legit_no_training.default": _batch_norm,
+    **{
+        f"torch.ops.aten.{name}.default": _pooled(name)
+        for name in ("adaptive_avg_pool2d", "avg_pool2d", "max_pool2d")
+    },
 }
 """What computes the same and compares sizes first, where a kernel reads beyond its inputs."""

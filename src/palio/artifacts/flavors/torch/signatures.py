@@ -59,7 +59,7 @@ def _classes(scores: Any, target: Any) -> tuple[Label, ...]:
 
 def check_fits(network: Network, signature: Signature) -> None:
     """Compare a network with a signature, by a table of zeros; raise ``InvalidInput`` if not."""
-    width = len(signature.features)
+    width = signature.width
     check_inputs(
         signature,
         width=network.width or width,
