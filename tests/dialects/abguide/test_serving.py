@@ -19,6 +19,7 @@ from tests.dialects.documented import documents
 from tests.e2e import servers
 
 import palio
+from palio.dialects.abguide.file import registry_file
 from palio.dialects.abguide.settings import Settings
 
 from .conftest import MODEL, ROW, Guide, until
@@ -107,6 +108,8 @@ def test_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     plain = Settings()
     assert (plain.ab_testing_enabled, plain.model) == (False, MODEL)
     assert plain.model_registry_path == Path("models/registry.json")
+    with palio.connect(tmp_path / "palio.db") as opened:
+        assert registry_file(opened.verbs) is None  # nobody has asked for this dialect
     monkeypatch.setenv("AB_TESTING_ENABLED", "true")
     monkeypatch.setenv("MODEL_REGISTRY_PATH", "elsewhere/kept.json")
     assert Settings().ab_testing_enabled

@@ -52,6 +52,8 @@ class RegistryFile:
         written(self._path, content + b"\n")
 
 
-def registry_file(verbs: Verbs) -> RegistryFile:
-    """Return what keeps the file current, where the settings of now say."""
-    return RegistryFile(Registry(verbs, Settings()))
+def registry_file(verbs: Verbs) -> RegistryFile | None:
+    """Return what keeps the file current; nothing where no setting asks for this dialect."""
+    settings = Settings()
+    asked = settings.ab_testing_enabled or "model_registry_path" in settings.model_fields_set
+    return RegistryFile(Registry(verbs, settings)) if asked else None
