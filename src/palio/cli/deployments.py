@@ -279,8 +279,9 @@ def metrics(
     )
     rows = _figures(found)
     listing(rows, columns, rows, as_json=False)
+    serving = "1 process serves" if found.processes == 1 else f"{found.processes} processes serve"
     typer.echo(
-        f"{found.processes} processes serve it, with {found.rss_bytes:,} bytes and "
+        f"{serving} it, with {found.rss_bytes:,} bytes and "
         f"{found.cpu_share:.2f} of a core together"
     )
 
