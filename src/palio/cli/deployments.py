@@ -65,7 +65,8 @@ def deploy(
         bool, typer.Option(help="Take it back by itself, or only tell.")
     ] = True,
     interval_s: Annotated[
-        float, typer.Option(help="Seconds between two health checks.")
+        float,
+        typer.Option(help="Seconds between two health checks, no fewer than between two looks."),
     ] = _CHECK.interval_s,
     timeout_s: Annotated[
         float, typer.Option(help="Seconds after which a check has failed.")
@@ -176,7 +177,7 @@ def list_deployments(
         for one in found
     ]
     columns = (
-        *("deployment", "version", "endpoint", "environment", "state", "share", "verdict"),
+        *("deployment", "version", "endpoint", "environment", "state", "asks for", "verdict"),
         "since",
     )
     listing(
@@ -227,7 +228,7 @@ def _canary(canary: Canary) -> str:
 
 def _health(health: Health) -> str:
     if health.failures:
-        return f"{health.failures} checks in a row have failed: {health.reason}"
+        return health.words
     return health.reason or f"it has answered at {moment(health.at)}"
 
 
