@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from tests.e2e import servers
 from tests.e2e.worlds import World, serve
 
@@ -48,6 +49,17 @@ def test_a_file_with_a_sample(told: Callable[..., Any], store: str, model: Path)
     signature = found["signature"]
     assert [feature["name"] for feature in signature["features"]] == ["age", "town"]
     assert (signature["task"], signature["classes"]) == ("classification", ["no", "yes"])
+
+
+def test_what_runs_before_a_model_is_shown(cli: Cli, store: str) -> None:
+    scaler = StandardScaler().fit(servers.SAMPLE)
+    with palio.connect(store) as opened:
+        given = {"sample": servers.SAMPLE, "preprocessor": scaler}
+        opened.register("credit", servers.model(), version="v3", **given)
+    for version, named in (("v3", "preprocessor.skops"), ("v1", "")):
+        _, out, _ = cli("--store", store, "models", "show", f"credit:{version}")
+        [line] = [one for one in out.splitlines() if one.startswith("preprocessor")]
+        assert line.removeprefix("preprocessor").strip() == named
 
 
 def test_an_archive_is_unpacked(

@@ -12,10 +12,19 @@ import httpx
 import pytest
 from tests.e2e import servers
 
+from palio import platform
 from palio.errors import InvalidInput
+from palio.experiments.events import Fallback
 from palio.monitoring.logs import begin_logs, log_predictions
+from palio.settings import Settings
 from palio.testing.records import ODD, prediction
 
+CHAMPION: dict[str, Any] = {
+    "model": "credit-risk",
+    "version": "v0",
+    "values": [1],
+    "latency_ms": 1.0,
+}
 LOG = logging.getLogger("palio.test")
 
 
@@ -60,11 +69,13 @@ def test_requests_say_who_answered_and_nothing_of_the_unit(
         [
             prediction("r1", unit="ann", experiment="e", variant="control", latency_ms=1.23456),
             prediction("r2", unit="ann", values=[], error="ValueError: no"),
+            prediction("r3", values=[], error="no", fallback=Fallback(**CHAMPION)),
+            prediction("r4", values=[], error="no", fallback=Fallback(**CHAMPION, error="no")),
         ]
     )
     said = capsys.readouterr().err
     assert "ann" not in said
-    first, second = lines(said)
+    first, second, third, fourth = lines(said)
     assert first["message"] == "answered"
     assert (first["request_id"], first["version"], first["variant"], first["latency_ms"]) == (
         "r1",
@@ -72,7 +83,16 @@ def test_requests_say_who_answered_and_nothing_of_the_unit(
         "control",
         1.235,
     )
+    assert (first["rows"], first["failure"], first["fallback"]) == (1, None, None)
     assert (second["message"], second["failure"]) == ("failed", "ValueError: no")
+    assert (second["rows"], second["fallback"]) == (None, None)
+    assert (third["fallback"], fourth["fallback"]) == ("credit-risk:v0", None)
+
+
+def test_workers_do_not_rotate_one_file(tmp_path: Path) -> None:
+    given = {"store": str(tmp_path / "palio.db"), "port": 0, "workers": 2}
+    with pytest.raises(InvalidInput, match=r"2 workers cannot rotate together; write \{pid\}"):
+        platform.serve(Settings(**given, log_file=tmp_path / "palio.log"))
 
 
 def test_a_file_is_rotated_and_old_ones_are_forgotten(tmp_path: Path) -> None:

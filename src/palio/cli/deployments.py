@@ -65,7 +65,8 @@ def deploy(
         bool, typer.Option(help="Take it back by itself, or only tell.")
     ] = True,
     interval_s: Annotated[
-        float, typer.Option(help="Seconds between two health checks.")
+        float,
+        typer.Option(help="Seconds between two health checks, no fewer than between two looks."),
     ] = _CHECK.interval_s,
     timeout_s: Annotated[
         float, typer.Option(help="Seconds after which a check has failed.")
@@ -176,7 +177,7 @@ def list_deployments(
         for one in found
     ]
     columns = (
-        *("deployment", "version", "endpoint", "environment", "state", "share", "verdict"),
+        *("deployment", "version", "endpoint", "environment", "state", "asks for", "verdict"),
         "since",
     )
     listing(
@@ -227,7 +228,7 @@ def _canary(canary: Canary) -> str:
 
 def _health(health: Health) -> str:
     if health.failures:
-        return f"{health.failures} checks in a row have failed: {health.reason}"
+        return health.words
     return health.reason or f"it has answered at {moment(health.at)}"
 
 
@@ -279,8 +280,9 @@ def metrics(
     )
     rows = _figures(found)
     listing(rows, columns, rows, as_json=False)
+    serving = "1 process serves" if found.processes == 1 else f"{found.processes} processes serve"
     typer.echo(
-        f"{found.processes} processes serve it, with {found.rss_bytes:,} bytes and "
+        f"{serving} it, with {found.rss_bytes:,} bytes and "
         f"{found.cpu_share:.2f} of a core together"
     )
 

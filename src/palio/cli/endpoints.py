@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from palio.cli.output import AsJson, describe, done, listing, moment, print_json
+from palio.cli.output import AsJson, describe, done, listing, moment, number, print_json
 from palio.cli.session import verbs
 from palio.delivery.domain import OnError
 from palio.delivery.loaded import VersionInMemory
@@ -101,7 +101,7 @@ def metrics(
         print_json(found)
         return
     rows = [
-        (version, one.requests, f"{one.requests_per_s:.3g}", *map(_shown, _figures(one)))
+        (version, one.requests, number(one.requests_per_s), *map(number, _figures(one)))
         for version, one in found.versions.items()
     ]
     listing(
@@ -266,7 +266,3 @@ def clear(ctx: typer.Context, name: Name, reason: Reason = "", as_json: AsJson =
 
 def _figures(one: TrafficMetrics) -> tuple[float | None, ...]:
     return one.error_rate, one.mean_ms, one.p95_ms, one.p99_ms
-
-
-def _shown(figure: float | None) -> str:
-    return "" if figure is None else f"{figure:.3g}"

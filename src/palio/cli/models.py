@@ -276,12 +276,14 @@ def _word(better: bool | None) -> str:
 def _pairs(version: Version) -> list[tuple[str, object]]:
     signature = version.signature
     features = [] if signature is None else signature.features
+    paths = [file.path for file in version.manifest.files]
     shown = [f"{f.name} ({f.said}{', may be missing' if f.nullable else ''})" for f in features]
     return [
         ("version", version.reference),
         ("number", version.ordinal),
         ("stage", version.stage),
         ("flavor", version.flavor),
+        ("preprocessor", next((path for path in paths if path.startswith("preprocessor.")), None)),
         ("created", f"{moment(version.created_at)} by {version.created_by}"),
         ("approved by", version.approved_by),
         ("description", version.description),
@@ -299,7 +301,7 @@ def _pairs(version: Version) -> list[tuple[str, object]]:
         ("external ref", version.external_ref),
         ("card", "`palio models card` shows it" if version.card else ""),
         ("features", ", ".join(shown)),
-        ("files", ", ".join(file.path for file in version.manifest.files)),
+        ("files", ", ".join(paths)),
         ("digest", version.manifest.digest),
         *((("deleted", moment(version.deleted_at)),) if version.deleted_at else ()),
         *((("purged", moment(version.purged_at)),) if version.purged_at else ()),

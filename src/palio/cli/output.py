@@ -14,6 +14,7 @@ from rich.text import Text
 
 __all__ = ["AsJson", "describe", "done", "listing", "moment", "number", "print_json"]
 
+_LARGE, _HUGE = 1e4, 1e15  # between them an exponent is harder to read than the digits
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -72,8 +73,11 @@ def moment(at: datetime | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four significant digits."""
-    return "" if value is None else f"{value:.4g}"
+    """Return a number with four significant digits, large ones in whole."""
+    if value is None:
+        return ""
+    is_large = _LARGE <= abs(value) < _HUGE
+    return f"{value:,.0f}" if is_large else f"{value:.4g}"
 
 
 _WIDE = 10_000  # columns: what is no terminal takes a row as one line

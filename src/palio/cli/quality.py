@@ -77,8 +77,7 @@ def drift(
     ]
     listing(rows, ("feature", "index", "by chance", "moved most"), rows, as_json=False)
     typer.echo(
-        "index: population stability; 0.1 is a little, 0.2 much, where it is above what chance "
-        "makes of so few rows"
+        "index: population stability; about 0.1 is a little, 0.2 much, beside what it is by chance"
     )
 
 

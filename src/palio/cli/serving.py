@@ -14,7 +14,7 @@ from palio.experiments.designs.audience import Attributes, value_of
 
 __all__ = ["predict", "serve", "store"]
 
-_INSTEAD = ", for the version that was chosen failed"
+_INSTEAD = ", the champion, because the version that was chosen failed"
 
 store = typer.Typer(no_args_is_help=True, help="The store's schema.")
 

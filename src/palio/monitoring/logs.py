@@ -14,7 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from palio.errors import InvalidInput
-from palio.experiments.events import Prediction
+from palio.experiments.events import Fallback, Prediction
 
 __all__ = ["JsonLines", "begin_logs", "log_predictions"]
 
@@ -91,12 +91,20 @@ def log_predictions(predictions: Sequence[Prediction]) -> None:
             "version": f"{one.model}:{one.version}",
             "experiment": one.experiment,
             "variant": one.variant,
-            "rows": len(one.values),
+            "rows": None if one.error is not None else len(one.values),
             "latency_ms": round(one.latency_ms, 3),
             "failure": one.error,
+            "fallback": _stood_in(one.fallback),
         }
         said = "answered" if one.error is None else "failed"
         _REQUESTS.info("%s", said, extra={_MORE: fields})
+
+
+def _stood_in(fallback: Fallback | None) -> str | None:
+    """Return who answered in place of a version that failed, if somebody did."""
+    if fallback is None or fallback.error is not None:
+        return None
+    return f"{fallback.model}:{fallback.version}"
 
 
 def _rotating(file: Path, max_bytes: int, backups: int) -> RotatingFileHandler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from palio.access.domain import Identity, Role
 from palio.artifacts.files import FsspecArtifactStore
@@ -48,4 +49,5 @@ def control(
     verbs = verbs_of(store, settings, vouching, Identity(CONTROLLER, Role.OPERATOR))
     loader = loader_of(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     seen = seen_of(settings, store, loader, server=process_name(), warming_s=WARMING_S)
-    attend(controller_of(store, settings, seen), store, settings, once=once, on_look=on_look)
+    own = replace(controller_of(store, settings, seen), silent=True)
+    attend(own, store, settings, once=once, on_look=on_look)

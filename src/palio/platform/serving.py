@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from palio.errors import Refused
+from palio.errors import InvalidInput, Refused
 from palio.monitoring.logs import begin_logs
 from palio.platform.app import application
 from palio.platform.connecting import connect
@@ -45,6 +45,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
                 f"on {settings.host}; make a key first: palio keys create NAME --role admin",
                 host=settings.host,
             )
+    _check_log(settings)
     with _bound(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -61,6 +62,18 @@ def _worker(settings: Settings, server_name: str) -> ASGIApp:
     """Return the application of one of several processes."""
     _begin_logs(settings)
     return application(settings, server_name=server_name)
+
+
+def _check_log(settings: Settings) -> None:
+    """Refuse a file that several processes would rotate away from each other."""
+    file = settings.log_file
+    if settings.workers > 1 and file and settings.log_max_bytes and "{pid}" not in str(file):
+        raise InvalidInput(
+            f"PALIO_LOG_FILE is {file}, which {settings.workers} workers cannot rotate together; "
+            "write {pid} into its name, or set PALIO_LOG_MAX_BYTES=0 and rotate it from outside",
+            field="PALIO_LOG_FILE",
+            value=str(file),
+        )
 
 
 def _begin_logs(settings: Settings) -> None:

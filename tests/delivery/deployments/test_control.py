@@ -129,6 +129,8 @@ def test_a_canary_is_let_on_once_its_time_is_up() -> None:
     assert decided(canary, seen(100, 2), 59.9)[0] is Kind.WAIT
     assert decided(canary, seen(100, 2), 60)[0] is Kind.ADVANCE
     assert decided(canary, seen(100, 10), 60)[0] is Kind.ADVANCE  # 90 % are asked for
+    longer = replace(canary, canary=replace(CANARY, duration_s=61.0))
+    assert decided(longer, seen(100, 2), 60)[0] is Kind.WAIT
 
 
 def test_a_canary_with_too_few_requests_holds() -> None:

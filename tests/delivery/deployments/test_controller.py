@@ -166,7 +166,8 @@ def test_checks_that_fail_in_a_row_roll_back(watched: Watched, threshold: int) -
     for _ in range(threshold - 1):
         assert watched.step(10) == ["d wait"]
     assert watched.step(10) == ["d rollback"]
-    assert watched.get().reason == f"{threshold} checks in a row have failed: {BROKEN.reason}"
+    failed = {1: "a check has failed", 3: "3 checks in a row have failed"}[threshold]
+    assert watched.get().reason == f"{failed}: {BROKEN.reason}"
 
 
 @pytest.mark.parametrize("interval_s", [10.0, 40.0])

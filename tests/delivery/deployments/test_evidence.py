@@ -61,6 +61,12 @@ def test_the_bound_is_that_of_its_stretch_at_its_share_of_alpha() -> None:
     )
 
 
+def test_small_harm_is_borne_where_the_limit_says_so() -> None:
+    failing = traffic([counts(20, 10)])
+    assert harm_of(Guardrail(limit=0.05), failing) is not None
+    assert harm_of(Guardrail(limit=0.5), failing) is None
+
+
 def test_what_is_before_the_window_does_not_count() -> None:
     failing = traffic([counts(50, 50), *[counts(1)] * 20])
     assert harm_of(LIMIT, failing) is not None

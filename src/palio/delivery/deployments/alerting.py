@@ -21,6 +21,15 @@ _OF_VERDICTS = {
     Verdict.HARMED: ("harmed", Severity.CRITICAL),
     Verdict.INCONCLUSIVE: ("inconclusive", Severity.WARNING),
 }
+_WORDS = {
+    "rolled_back": "rolled back",
+    "failed": "given up",
+    "advanced": "let on",
+    "recovered": "seen well again",
+    "unhealthy": "seen unhealthy",
+    "harmed": "seen harmed",
+    "inconclusive": "seen inconclusive",
+}
 
 
 def tell(
@@ -54,7 +63,7 @@ def alert_of(deployment: Deployment, action: Action, *, by: str, at: datetime) -
         severity=severity,
         at=at,
         text=f"{deployment.name} ({deployment.reference} on {deployment.endpoint}): "
-        f"{what.replace('_', ' ')} by {by}: {action.reason or 'no reason'}",
+        f"{_WORDS.get(what, what)} by {by}: {action.reason or 'no reason'}",
         evidence={
             "deployment": deployment.name,
             "version": deployment.reference,

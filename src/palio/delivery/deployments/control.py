@@ -129,7 +129,7 @@ def _unhealthy(deployment: Deployment, health: Health, now: datetime) -> _Concer
         "at": health.at.isoformat(),
         "rss_bytes": health.rss_bytes,
     }
-    said = f"{health.failures} checks in a row have failed: {health.reason}"
+    said = health.words
     if is_late:
         said = f"it was not ready within {READY_WITHIN_S:g} s: {health.reason}"
     return _Concern(GuardAction.ROLLBACK, Verdict.UNHEALTHY, said, {"health": evidence})

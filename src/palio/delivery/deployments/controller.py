@@ -41,7 +41,9 @@ class Controller:
     interval_s
         Seconds between two looks, above 0.
     log
-        Called with a line for what is done or has failed.
+        Called with a line for what has failed, and unless ``silent`` for what is done.
+    silent
+        Whether whoever calls ``step`` tells what is done.
     """
 
     store: Store[DeliveryUnit]
@@ -50,6 +52,7 @@ class Controller:
     holder: str
     interval_s: float = 5.0
     log: Callable[[str], object]
+    silent: bool = False
 
     @property
     def rest_s(self) -> float:
@@ -83,7 +86,7 @@ class Controller:
         if not self._leasing.leads():
             return None
         done = guarded(partial(self.looking.look, name), f"the deployment {name}", self.log)
-        if done is not None and done.kind is not Kind.WAIT:
+        if done is not None and done.kind is not Kind.WAIT and not self.silent:
             self.log(f"the deployment {name}: {done.kind}: {done.reason}")
         return done
 

@@ -83,6 +83,12 @@ class Health:
     loading: bool = False
 
     @property
+    def words(self) -> str:
+        """What has failed, as people are told."""
+        one, many = "a check has failed", f"{self.failures} checks in a row have failed"
+        return f"{one if self.failures == 1 else many}: {self.reason}"
+
+    @property
     def ready(self) -> bool:
         """Tell whether requests can be given to it."""
         return not (self.failures or self.waiting or self.loading)

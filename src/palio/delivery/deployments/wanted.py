@@ -90,7 +90,8 @@ class HealthCheck:
     Parameters
     ----------
     interval_s
-        Seconds between two checks, in [1, 3600].
+        Seconds between two checks, in [1, 3600]; no fewer than between two looks of the
+        controller.
     timeout_s
         Seconds after which an answer has failed, above 0 and at most the interval.
     failure_threshold
