@@ -27,6 +27,7 @@ palio models promote safety_classifier:v1.0.0
 token=$(palio keys create operations --role operator --json | python -c 'import json,sys; print(json.load(sys.stdin)["secret"])')
 ann=$(palio keys create ann --role viewer --json | python -c 'import json,sys; print(json.load(sys.stdin)["secret"])')
 
+: >address # there before anybody looks into it
 palio serve --port 0 >address &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT

@@ -31,6 +31,7 @@ palio credtech list-experiments --json >experiments.json
 experiment=$(python -c 'import json; print(json.load(open("experiments.json"))[0]["experiment_id"])')
 
 # scores over HTTP, by a named model and by whatever the A/B test says
+: >address # there before anybody looks into it
 palio serve --port 0 >address &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT

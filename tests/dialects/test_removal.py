@@ -35,6 +35,7 @@ def without(dialect: str, folder: Path) -> Path:
     shutil.rmtree(folder / "examples" / dialect)
     (folder / "docs" / "dialects" / f"{dialect}.md").unlink()
     (folder / "tests" / "dialects" / "items" / f"{dialect}.yaml").unlink()
+    (folder / "tests" / "dialects" / "test_together.py").unlink()  # it is about all of them
     architecture = folder / "ARCHITECTURE.md"
     lines = architecture.read_text().splitlines(keepends=True)
     architecture.write_text("".join(one for one in lines if f"dialects/{dialect}/" not in one))

@@ -24,8 +24,8 @@ STORY = Path(__file__).parents[3] / "examples" / "credtech" / "story.sh"
 def test_the_example_runs(tmp_path: Path) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, what in (("palio", f"{sys.executable} -m palio"), ("python", sys.executable)):
-        (commands / name).write_text(f'#!/bin/sh\nexec {what} "$@"\n')
+    for name, what in (("palio", "-m palio"), ("python", "")):
+        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {what} "$@"\n')
         (commands / name).chmod(0o755)
     folder = tmp_path / "fresh"
     folder.mkdir()

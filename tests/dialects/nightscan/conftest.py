@@ -150,7 +150,7 @@ def configured(key: str, model_id: str, **fields: Any) -> nightscan.ExperimentCo
     return nightscan.ExperimentConfig(experiment_id=key, **(given | fields))
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

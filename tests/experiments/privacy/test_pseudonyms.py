@@ -16,12 +16,12 @@ import pytest
 from tests.e2e.worlds import home, world_files
 
 import palio
-from palio import platform
 from palio.errors import InvalidInput, PalioError, Refused
 from palio.experiments.events import OutcomeDraft
 from palio.experiments.judging.analysis import Report
 from palio.experiments.privacy.marks import UNIT_KEY
 from palio.experiments.privacy.pseudonyms import AS_SENT, Pseudonyms, agree
+from palio.platform import verbs
 from palio.settings import Settings
 from palio.testing.memory import MemoryStore
 from palio.testing.records import RECORDS, design, prediction
@@ -154,7 +154,7 @@ def without_times(report: Report) -> Any:
 def test_the_numbers_are_those_without_a_key(
     world_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform, "_id", lambda prefix: f"{prefix}1")  # the same salt
+    monkeypatch.setattr(verbs, "new_id", lambda prefix: f"{prefix}1")  # the same salt
     reports = []
     for name, secret in (("plain", None), ("keyed", SECRET)):
         shutil.copytree(world_files, tmp_path / name)
