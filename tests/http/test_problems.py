@@ -100,7 +100,8 @@ def test_no_body_is_answered_by_a_defect(shared: World, what: str) -> None:
         before = opened.audit.verify().entries
     for method, path in WRITING:
         answer = shared.http.request(method, path_of(path), content=BODIES[what], headers=JSON)
-        if ("{key}" in path or "{version}" in path) and answer.status_code == 404:
+        unknown = "{key}" in path or "{version}" in path or "/deployments/" in path
+        if unknown and answer.status_code == 404:
             is_problem(answer, 404, "not_found")  # the verb has nothing to read, or was sent it
             continue
         if has_nothing_to_read(path):

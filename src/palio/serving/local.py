@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.loaded import InMemory
@@ -89,7 +90,7 @@ class TickServer:
         self._engine = engine
         self._waiting: deque[_Waiting] = deque()
         self._filled = asyncio.Event()
-        self._ending = False
+        self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="palio-predict")
         self._lanes = Lanes(self._work)
@@ -107,7 +108,7 @@ class TickServer:
     async def stop(self) -> None:
         """Answer what waits, then end."""
         answering, following = self._tasks
-        self._ending = True
+        self._ending.set()
         self._filled.set()
         await answering
         await self._lanes.stop()
@@ -185,18 +186,22 @@ class TickServer:
         while self._waiting and rows < _TICK_ROWS:
             tick.append(self._waiting.popleft())
             rows += len(tick[-1][0].rows)
-        if not (self._waiting or self._ending):
+        if not (self._waiting or self._ending.is_set()):
             self._filled.clear()
         return tick
 
     async def _follow(self) -> None:
         """Keep the snapshot up to date; a store that does not answer leaves the last one."""
         looks = 0
-        while not self._ending:
-            await asyncio.sleep(_LOOK_S)
+        while not await self._ends_within(_LOOK_S):
             looks += 1
             ask = looks % round(_ASK_S / _LOOK_S) == 0
             await asyncio.to_thread(self._refresh, ask_store=ask)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        return self._ending.is_set()
 
     def _refresh(self, *, ask_store: bool) -> None:
         try:

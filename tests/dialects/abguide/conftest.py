@@ -206,13 +206,6 @@ def guide(store_url: str, opener: Opener) -> Iterator[Guide]:
         yield found
 
 
-@pytest.fixture
-def here(sqlite_url: str, opener: Opener) -> Iterator[Guide]:
-    """A server on a store of its own, on SQLite."""
-    with opener(sqlite_url) as found:
-        yield found
-
-
 def said(answer: httpx.Response) -> tuple[int, str]:
     """Return the status of a refusal and what it says."""
     return answer.status_code, json.loads(answer.text)["detail"]

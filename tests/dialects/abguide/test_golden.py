@@ -14,10 +14,10 @@ from .conftest import Guide
 GOLDEN = Path(__file__).parents[1] / "golden" / "abguide" / "exchanges.json"
 
 
-def test_exchanges_are_as_they_were(here: Guide) -> None:
+def test_exchanges_are_as_they_were(guide: Guide) -> None:
     for one in json.loads(GOLDEN.read_text(encoding="utf-8")):
         asked, wanted = one["request"], one["response"]
-        answer = here.send(asked["method"], asked["path"], asked.get("body"))
+        answer = guide.send(asked["method"], asked["path"], asked.get("body"))
         found = {"status": answer.status_code, "body": answer.json()}
         assert masked(found, wanted) == wanted, asked
 

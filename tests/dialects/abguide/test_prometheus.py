@@ -102,14 +102,14 @@ def _is_ready(http: httpx.Client) -> bool:
     "abguide:per-version-metrics", "abguide:dashboard-split", "abguide:dashboard-approval",
     "abguide:dashboard",
 )  # fmt: skip
-def test_the_documented_queries_give_numbers(here: Guide, tmp_path: Path) -> None:
-    here.register("v1.0.0")
-    here.register("v1.1.0", "failing.pkl")
-    here.weigh(v1_0_0=0.5, v1_1_0=0.5)
-    with scraping(here, tmp_path) as ask:
+def test_the_documented_queries_give_numbers(guide: Guide, tmp_path: Path) -> None:
+    guide.register("v1.0.0")
+    guide.register("v1.1.0", "failing.pkl")
+    guide.weigh(v1_0_0=0.5, v1_1_0=0.5)
+    with scraping(guide, tmp_path) as ask:
         until(lambda: ask(REQUESTS))  # 0, before anybody has asked
         assert set(ask(PREDICTIONS).values()) == {0.0}
-        counts, outcomes = asked(here)
+        counts, outcomes = asked(guide)
         assert min(*counts.values(), *outcomes.values()) > 5
         until(lambda: ask("ab_test_requests_total") == counts)
         until(lambda: ask(ERRORS).get("v1.1.0", 0) > 0)
@@ -123,11 +123,11 @@ def test_the_documented_queries_give_numbers(here: Guide, tmp_path: Path) -> Non
         assert set(ask(SPLIT)) == {"v1.0.0", "v1.1.0"}
         assert ask("prediction_errors_total") == {"v1.0.0": 0, "v1.1.0": counts["v1.1.0"]}
         # what the document does not show: all to one version
-        here.weigh(v1_0_0=1.0)
+        guide.weigh(v1_0_0=1.0)
         until(lambda: set(ask(ACTIVE).values()) == {1})
         for query in panels():
             ask(query)  # raises what Prometheus cannot read
-    told = here.get(f"/v1/endpoints/{MODEL}/metrics")["versions"]
+    told = guide.get(f"/v1/endpoints/{MODEL}/metrics")["versions"]
     assert {name: one["requests"] for name, one in told.items()} == counts
 
 

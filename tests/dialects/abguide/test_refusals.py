@@ -19,9 +19,9 @@ BODY = {"version": "v1.1.0", "name": "n", "model_path": "models/credit_model_v1_
 @documents(
     "abguide:error-sum", "abguide:weights-range", "abguide:solution-sum", "abguide:weights-sum"
 )
-def test_weights_that_do_not_sum_to_one(here: Guide) -> None:
-    here.register("v1.0.0")
-    here.register("v1.1.0")
+def test_weights_that_do_not_sum_to_one(guide: Guide) -> None:
+    guide.register("v1.0.0")
+    guide.register("v1.1.0")
     told = {
         (0.9, 0.05): "Traffic weights must sum to 1.0, got 0.95",
         (0.7, 0.1): "Traffic weights must sum to 1.0, got 0.8",  # 0.7999999999999999 in floats
@@ -30,61 +30,61 @@ def test_weights_that_do_not_sum_to_one(here: Guide) -> None:
         (1.5, -0.5): "Traffic weight of 'v1.0.0' must be between 0.0 and 1.0, got 1.5",
     }
     for (first, second), text in told.items():
-        assert said(here.weigh(v1_0_0=first, v1_1_0=second)) == (422, text)
-    assert said(here.send("POST", "/registry/ab-test/weights", {})) == (
+        assert said(guide.weigh(v1_0_0=first, v1_1_0=second)) == (422, text)
+    assert said(guide.send("POST", "/registry/ab-test/weights", {})) == (
         422, "Traffic weights must sum to 1.0, got 0.0",
     )  # fmt: skip
     for odd in ({"v1.0.0": "1.0"}, {"v1.0.0": True}, {"v1.0.0": None}, [1.0], "all"):
-        assert here.send("POST", "/registry/ab-test/weights", odd).status_code == 422
-    assert here.get("/registry/ab-test/weights") == {}
-    tenths = here.weigh(v1_0_0=0.1 + 0.2, v1_1_0=0.7)  # 1.0 but for what floats leave over
+        assert guide.send("POST", "/registry/ab-test/weights", odd).status_code == 422
+    assert guide.get("/registry/ab-test/weights") == {}
+    tenths = guide.weigh(v1_0_0=0.1 + 0.2, v1_1_0=0.7)  # 1.0 but for what floats leave over
     assert tenths.status_code == 200
-    here.run("troubleshooting: weights")
-    with here.opened() as opened:
+    guide.run("troubleshooting: weights")
+    with guide.opened() as opened:
         assert opened.endpoints.get(MODEL).weights == {"v1.0.0": 0.8, "v1.1.0": 0.2}
 
 
 @documents("abguide:error-unknown", "abguide:register-first", "abguide:solution-unknown")
-def test_versions_that_are_not_there(here: Guide) -> None:
+def test_versions_that_are_not_there(guide: Guide) -> None:
     text = "Model version 'v1.1.0' not found in registry"
-    assert here.run("listing: all") == []
+    assert guide.run("listing: all") == []
     for registered in (False, True):  # before anything is registered, and then
         if registered:
-            here.register("v1.0.0")
-        assert said(here.command(COMMANDS["quick start: weights"][0]))[0] == 404
-        assert said(here.weigh(v1_1_0=1.0)) == (404, text)
+            guide.register("v1.0.0")
+        assert said(guide.command(COMMANDS["quick start: weights"][0]))[0] == 404
+        assert said(guide.weigh(v1_1_0=1.0)) == (404, text)
         for method, path in (
             ("GET", "/registry/models/v1.1.0"),
             ("POST", "/registry/models/v1.1.0/load"),
             ("POST", "/registry/models/v1.1.0/unload"),
             ("GET", "/registry/ab-test/compare/v1.1.0/v1.0.0"),
         ):
-            assert said(here.send(method, path)) == (404, text)
-    assert said(here.send("GET", "/registry/ab-test/compare/v1.0.0/2099-no")) == (
+            assert said(guide.send(method, path)) == (404, text)
+    assert said(guide.send("GET", "/registry/ab-test/compare/v1.0.0/2099-no")) == (
         404, "Model version '2099-no' not found in registry",
     )  # fmt: skip
-    here.register("v1.1.0")  # as the document advises
-    assert here.weigh(v1_1_0=1.0).status_code == 200
+    guide.register("v1.1.0")  # as the document advises
+    assert guide.weigh(v1_1_0=1.0).status_code == 200
 
 
 @documents("abguide:error-file", "abguide:paths")
-def test_files_that_are_not_there(here: Guide) -> None:
-    path = here.folder / BODY["model_path"]
+def test_files_that_are_not_there(guide: Guide) -> None:
+    path = guide.folder / BODY["model_path"]
     path.rename(path.with_suffix(".away"))
     text = "Model file not found: models/credit_model_v1_1.pkl"
-    assert said(here.send("POST", "/registry/models", BODY)) == (404, text)
+    assert said(guide.send("POST", "/registry/models", BODY)) == (404, text)
     absolute = BODY | {"model_path": str(path)}
-    assert said(here.send("POST", "/registry/models", absolute)) == (
+    assert said(guide.send("POST", "/registry/models", absolute)) == (
         404, f"Model file not found: {path}",
     )  # fmt: skip
     path.with_suffix(".away").rename(path)
     first = BODY | {"preprocessor_path": "models/no.pkl"}
-    assert said(here.send("POST", "/registry/models", first)) == (
+    assert said(guide.send("POST", "/registry/models", first)) == (
         404, "Preprocessor file not found: models/no.pkl",
     )  # fmt: skip
-    assert here.run("listing: all") == []
-    assert here.send("POST", "/registry/models", absolute).status_code == 201
-    with here.opened() as opened:
+    assert guide.run("listing: all") == []
+    assert guide.send("POST", "/registry/models", absolute).status_code == 201
+    with guide.opened() as opened:
         assert opened.versions.get(f"{MODEL}:v1.1.0").source["model_path"] == str(path)
 
 
@@ -126,9 +126,9 @@ def test_a_preprocessor_that_gives_other_than_the_model_takes(untouched: Guide) 
     assert (status, "takes 2 features, not 3" in text) == (422, True), text
 
 
-def test_a_version_is_registered_once(here: Guide) -> None:
-    here.register("v1.0.0")
-    again = here.send("POST", "/registry/models", BODY | {"version": "v1.0.0"})
+def test_a_version_is_registered_once(guide: Guide) -> None:
+    guide.register("v1.0.0")
+    again = guide.send("POST", "/registry/models", BODY | {"version": "v1.0.0"})
     assert again.status_code == 409
     assert "versions never change" in said(again)[1]
 
@@ -181,10 +181,10 @@ def test_what_is_not_enabled(
 
 
 @documents("abguide:key-needed")
-def test_who_may(here: Guide) -> None:
-    with here.opened() as opened:
+def test_who_may(guide: Guide) -> None:
+    with guide.opened() as opened:
         viewer = opened.keys.create("reader", Role.VIEWER).secret
-    here.register("v1.0.0")
+    guide.register("v1.0.0")
     calls = (
         ("GET", "/registry/models", 200),
         ("GET", "/registry/models/v1.0.0", 200),
@@ -199,26 +199,26 @@ def test_who_may(here: Guide) -> None:
         given = {"json": {}} if method == "POST" else {}
         for key, status in ((viewer, expected), ("unknown", 401)):
             headers = {"X-API-Key": key}
-            answer = here.http.request(method, path, headers=headers, **given)
+            answer = guide.http.request(method, path, headers=headers, **given)
             assert answer.status_code == status, (path, answer.text)
             assert status == 200 or answer.json()["detail"]
 
 
-def test_what_cannot_be_loaded_says_why(here: Guide) -> None:
-    here.register("v1.0.0")
-    with here.opened() as opened:
+def test_what_cannot_be_loaded_says_why(guide: Guide) -> None:
+    guide.register("v1.0.0")
+    with guide.opened() as opened:
         draft = VersionDraft(version="kept", flavor="plain")
-        opened.versions.register(MODEL, draft, {"notes.txt": here.folder / "models" / "wide.pkl"})
-    assert here.send("POST", "/registry/models/v1.0.0/load").status_code == 200
-    status, text = said(here.send("POST", "/registry/models/kept/load"))
+        opened.versions.register(MODEL, draft, {"notes.txt": guide.folder / "models" / "wide.pkl"})
+    assert guide.send("POST", "/registry/models/v1.0.0/load").status_code == 200
+    status, text = said(guide.send("POST", "/registry/models/kept/load"))
     assert (status, "Model version 'kept' could not be loaded: " in text) == (409, True), text
 
 
-def test_a_version_that_has_nothing_to_serve_says_so(here: Guide) -> None:
-    assert here.send("POST", "/predict", {"age": 1}).status_code == 404
-    here.register("v1.0.0")
-    status, text = said(here.send("POST", "/predict", {"age": 1}))
+def test_a_version_that_has_nothing_to_serve_says_so(guide: Guide) -> None:
+    assert guide.send("POST", "/predict", {"age": 1}).status_code == 404
+    guide.register("v1.0.0")
+    status, text = said(guide.send("POST", "/predict", {"age": 1}))
     assert (status, "champion" in text) == (404, True)
-    here.weigh(v1_0_0=1.0)
-    status, text = said(here.send("POST", "/predict", {"age": 1}))
+    guide.weigh(v1_0_0=1.0)
+    status, text = said(guide.send("POST", "/predict", {"age": 1}))
     assert (status, "field 'income': is not in the row" in text) == (422, True), text

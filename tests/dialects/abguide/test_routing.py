@@ -18,12 +18,12 @@ from .conftest import MODEL, ROW, Guide, said, until
 
 
 @pytest.fixture
-def two(here: Guide) -> Guide:
+def two(guide: Guide) -> Guide:
     """Two versions, 70 to 30."""
-    here.register("v1.0.0")
-    here.register("v1.1.0", "credit_model_v1_2.pkl")
-    assert here.weigh(v1_0_0=0.7, v1_1_0=0.3).status_code == 200
-    return here
+    guide.register("v1.0.0")
+    guide.register("v1.1.0", "credit_model_v1_2.pkl")
+    assert guide.weigh(v1_0_0=0.7, v1_1_0=0.3).status_code == 200
+    return guide
 
 
 @documents("abguide:hash", "abguide:deterministic", "abguide:predict")

@@ -120,36 +120,36 @@ def test_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @documents("abguide:registry-file")
-def test_the_file_follows_what_anybody_does(here: Guide) -> None:
-    file = here.folder / "models" / "registry.json"
+def test_the_file_follows_what_anybody_does(guide: Guide) -> None:
+    file = guide.folder / "models" / "registry.json"
     time.sleep(1.1)
     assert not file.exists()  # nobody has registered anything
-    here.register("v1.0.0")
-    here.register("v1.1.0")
-    here.weigh(v1_0_0=0.9, v1_1_0=0.1)
+    guide.register("v1.0.0")
+    guide.register("v1.1.0")
+    guide.weigh(v1_0_0=0.9, v1_1_0=0.1)
     until(lambda: read(file).get("traffic_weights") == {"v1.0.0": 0.9, "v1.1.0": 0.1})
-    with here.opened() as opened:
+    with guide.opened() as opened:
         opened.endpoints.weigh(MODEL, {"v1.1.0": 1.0}, promote=True)
     until(lambda: read(file)["models"]["v1.1.0"]["status"] == "active")
     file.unlink()
     assert list(until(lambda: read(file))["models"]) == ["v1.0.0", "v1.1.0"]
 
 
-def test_a_model_of_palio_s_own_is_shown(here: Guide) -> None:
-    with here.opened() as opened:
+def test_a_model_of_palio_s_own_is_shown(guide: Guide) -> None:
+    with guide.opened() as opened:
         opened.models.create(MODEL)  # in the standard lifecycle
         sample = servers.SAMPLE
         opened.register(MODEL, servers.model(), version="1", sample=sample, tags={"team": "risk"})
         opened.register(MODEL, servers.model(0.1), version="2", sample=sample)
         opened.versions.promote(f"{MODEL}:1")
         opened.versions.move(f"{MODEL}:2", "testing")
-    assert here.statuses() == {"1": "active", "2": "testing"}
-    here.register("3")
-    shown = here.get("/registry/models/1")
+    assert guide.statuses() == {"1": "active", "2": "testing"}
+    guide.register("3")
+    shown = guide.get("/registry/models/1")
     assert (shown["name"], shown["tags"]) == (f"{MODEL}:1", ["team:risk"])
-    assert here.weigh(**{"2": 1.0}).json() == {"2": 1.0}
-    assert here.statuses() == {"1": "deprecated", "2": "active", "3": "inactive"}
-    assert shown["updated_at"] <= here.get("/registry/models/1")["updated_at"]
+    assert guide.weigh(**{"2": 1.0}).json() == {"2": 1.0}
+    assert guide.statuses() == {"1": "deprecated", "2": "active", "3": "inactive"}
+    assert shown["updated_at"] <= guide.get("/registry/models/1")["updated_at"]
 
 
 def test_the_example_tells_the_whole_story(tmp_path: Path) -> None:

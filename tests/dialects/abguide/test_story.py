@@ -81,10 +81,10 @@ def test_the_quick_start(guide: Guide) -> None:
     "abguide:status-testing", "abguide:status-inactive", "abguide:status-deprecated",
     "abguide:check-registered",
 )  # fmt: skip
-def test_what_is_shown_of_versions(here: Guide) -> None:
-    registered(here)
-    here.run("quick start: weights")
-    shown = here.run("metadata")
+def test_what_is_shown_of_versions(guide: Guide) -> None:
+    registered(guide)
+    guide.run("quick start: weights")
+    shown = guide.run("metadata")
     moments = {shown.pop("created_at"), shown.pop("updated_at")}
     assert all(MOMENT.fullmatch(one) for one in moments)
     assert shown == {  # the document's response, moments apart
@@ -98,11 +98,11 @@ def test_what_is_shown_of_versions(here: Guide) -> None:
         "tags": ["production", "baseline"],
         "traffic_weight": 0.8,
     }
-    assert [one["version"] for one in here.run("listing: all")] == ["v1.0.0", "v1.1.0"]
-    assert [one["version"] for one in here.run("listing: by status")] == ["v1.0.0"]
-    here.register("2024-12-08-prod")
-    here.register("exp-calibration-v2")
-    with here.opened() as opened:
+    assert [one["version"] for one in guide.run("listing: all")] == ["v1.0.0", "v1.1.0"]
+    assert [one["version"] for one in guide.run("listing: by status")] == ["v1.0.0"]
+    guide.register("2024-12-08-prod")
+    guide.register("exp-calibration-v2")
+    with guide.opened() as opened:
         opened.versions.move(f"{MODEL}:exp-calibration-v2", "deprecated", reason="old")
         assert opened.versions.get(f"{MODEL}:v1.0.0").stage == "active"
     for status, version in (
@@ -111,10 +111,10 @@ def test_what_is_shown_of_versions(here: Guide) -> None:
         ("inactive", "2024-12-08-prod"),
         ("deprecated", "exp-calibration-v2"),
     ):
-        found = here.get(f"/registry/models?status={status}")
+        found = guide.get(f"/registry/models?status={status}")
         assert [one["version"] for one in found] == [version]
-        assert found[0] == here.get(f"/registry/models/{version}")
-    plain = here.get("/registry/models/2024-12-08-prod")
+        assert found[0] == guide.get(f"/registry/models/{version}")
+    plain = guide.get("/registry/models/2024-12-08-prod")
     assert (plain["description"], plain["preprocessor_path"], plain["tags"]) == ("", None, [])
     assert (plain["metrics"], plain["traffic_weight"]) == ({}, 0.0)
 
@@ -158,23 +158,23 @@ def test_a_gradual_rollout_and_back(guide: Guide) -> None:
     "abguide:canary-rollback", "abguide:no-preprocessor", "abguide:route-unload",
     "abguide:hot-swap",
 )  # fmt: skip
-def test_a_canary(here: Guide) -> None:
-    registered(here)
-    here.run("rollback", "canary: register", "canary: load")
-    with here.opened() as opened:
+def test_a_canary(guide: Guide) -> None:
+    registered(guide)
+    guide.run("rollback", "canary: register", "canary: load")
+    with guide.opened() as opened:
         assert opened.endpoints.get(MODEL).held == ("v1.2.0-canary",)
-    assert here.run("canary: 10 percent") == {"v1.0.0": 0.9, "v1.2.0-canary": 0.1}
-    assert here.run("canary: increase") == {"v1.0.0": 0.5, "v1.2.0-canary": 0.5}
-    given = {here.predict(user_id=f"u{n}")["model_version"] for n in range(30)}
+    assert guide.run("canary: 10 percent") == {"v1.0.0": 0.9, "v1.2.0-canary": 0.1}
+    assert guide.run("canary: increase") == {"v1.0.0": 0.5, "v1.2.0-canary": 0.5}
+    given = {guide.predict(user_id=f"u{n}")["model_version"] for n in range(30)}
     assert given == {"v1.0.0", "v1.2.0-canary"}
-    refused = here.send("POST", "/registry/models/v1.2.0-canary/unload")
+    refused = guide.send("POST", "/registry/models/v1.2.0-canary/unload")
     assert refused.status_code == 409  # it gets half of the traffic
-    assert here.run("canary: rollback") == {"v1.0.0": 1.0}
-    unloaded = here.send("POST", "/registry/models/v1.2.0-canary/unload")
+    assert guide.run("canary: rollback") == {"v1.0.0": 1.0}
+    unloaded = guide.send("POST", "/registry/models/v1.2.0-canary/unload")
     assert unloaded.json()["version"] == "v1.2.0-canary"
-    with here.opened() as opened:
+    with guide.opened() as opened:
         assert opened.endpoints.get(MODEL).held == ()
-    assert here.statuses()["v1.2.0-canary"] == "inactive"
+    assert guide.statuses()["v1.2.0-canary"] == "inactive"
 
 
 @documents(
@@ -218,20 +218,20 @@ def test_champion_and_challenger(guide: Guide) -> None:
 
 
 @documents("abguide:three-versions", "abguide:three-weights")
-def test_three_versions(here: Guide) -> None:
+def test_three_versions(guide: Guide) -> None:
     for name in ("v1.0.0-baseline", "v1.1.0-calibrated", "v1.2.0-fairness"):
-        here.register(name)
-    weights = here.run("three versions: weights")
+        guide.register(name)
+    weights = guide.run("three versions: weights")
     assert weights == {
         "v1.0.0-baseline": 0.70, "v1.1.0-calibrated": 0.15, "v1.2.0-fairness": 0.15,
     }  # fmt: skip
-    assert here.statuses() == {
+    assert guide.statuses() == {
         "v1.0.0-baseline": "active", "v1.1.0-calibrated": "testing", "v1.2.0-fairness": "testing",
     }  # fmt: skip
-    given = {here.predict(user_id=f"u{n}")["model_version"] for n in range(60)}
+    given = {guide.predict(user_id=f"u{n}")["model_version"] for n in range(60)}
     assert given == set(weights)
-    here.register("fourth")
+    guide.register("fourth")
     four = dict.fromkeys((*weights, "fourth"), 0.25)
-    assert here.send("POST", "/registry/ab-test/weights", four).json() == four
-    with here.opened() as opened:
+    assert guide.send("POST", "/registry/ab-test/weights", four).json() == four
+    with guide.opened() as opened:
         assert opened.endpoints.get(MODEL).weights == four

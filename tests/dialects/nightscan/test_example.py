@@ -31,8 +31,8 @@ STORY = Path(__file__).parents[3] / "examples" / "nightscan" / "story.sh"
     "nightscan:cli-health",
     "nightscan:cli-undeploy",
 )
-def test_the_story(tmp_path: Path) -> None:
-    environment = servers.environment()
+def test_the_story(tmp_path: Path, store_url: str) -> None:
+    environment = servers.environment(PALIO_STORE=store_url)
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     (home := tmp_path / "an empty folder").mkdir()
     told = subprocess.run(
