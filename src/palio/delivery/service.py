@@ -13,7 +13,7 @@ from palio.delivery.deployments.placing import standing
 from palio.delivery.domain import Endpoint, OnError, Route, Table
 from palio.delivery.loaded import InMemory
 from palio.delivery.ports import DeliveryUnit
-from palio.delivery.traffic import EndpointMetrics, TrafficCounts, alive, summary
+from palio.delivery.traffic import EndpointMetrics, TrafficCounts, alive, check_window, summary
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Refused
 from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
@@ -26,7 +26,6 @@ from palio.registry.signing.attestation import NOBODY, Vouching
 
 __all__ = ["Endpoints", "routing_table"]
 
-_COUNTED_S = 15 * 60.0  # that counts per second are kept
 _LONGEST_S = 3_600
 
 
@@ -104,12 +103,7 @@ class Endpoints:
         window_s
             Seconds to look back, from 1 to 900.
         """
-        if not 1 <= window_s <= _COUNTED_S:
-            raise InvalidInput(
-                f"window_s is {window_s}; counts are kept for 15 minutes, so take 1 to 900",
-                field="window_s",
-                value=window_s,
-            )
+        check_window(window_s)
         self.publish()
         now = self.clock()
         with self.store.read() as unit:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from palio.delivery.ports import TrafficUnit
 from palio.delivery.traffic import (
+    COUNTED_S,
     LATENCY_ACCURACY,
     ProcessUse,
     TrafficCounts,
@@ -29,7 +30,6 @@ Served = tuple[str, str, str]
 """Endpoint, model and version."""
 Counted = Mapping[tuple[int, Served], TrafficSums]
 """What was answered within a second with a version."""
-_KEPT_S = 15 * 60  # of counts per second
 _USE_S = 5.0  # between two looks at what the process takes
 _VALUE = "value"  # the class of answers that are numbers
 
@@ -212,8 +212,8 @@ def _named(served: Served) -> dict[str, str]:
 
 def _tidy(unit: TrafficUnit, use: ProcessUse) -> None:
     """Remove seconds that are long over, and the totals of servers that are gone."""
-    unit.traffic.forget(int(use.at.timestamp()) - _KEPT_S)
-    gone = use.at - timedelta(seconds=_KEPT_S)
+    unit.traffic.forget(int(use.at.timestamp()) - COUNTED_S)
+    gone = use.at - timedelta(seconds=COUNTED_S)
     uses = unit.process_uses.find()
     for one in uses:
         if one.at < gone:

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from functools import reduce
 from math import floor
 
+from palio.errors import InvalidInput
 from palio.stats.quality.histogram import LogHistogram
 
 __all__ = [
+    "COUNTED_S",
     "LATENCY_ACCURACY",
     "EndpointMetrics",
     "ProcessUse",
@@ -21,10 +23,13 @@ __all__ = [
     "TrafficTotals",
     "alive",
     "bounded",
+    "check_window",
     "ended",
     "summary",
 ]
 
+COUNTED_S = 15 * 60
+"""Seconds for which counts per second are kept."""
 LATENCY_ACCURACY = 0.01
 """Relative accuracy of latency quantiles."""
 OTHER = "other"
@@ -150,6 +155,17 @@ def alive(uses: Iterable[ProcessUse], now: datetime) -> Sequence[ProcessUse]:
 def ended(use: ProcessUse, now: datetime) -> ProcessUse:
     """Return the last word of a process: it is among the living no more."""
     return replace(use, at=now - timedelta(seconds=_SILENT_S + 1), cpu_share=0.0, loaded=())
+
+
+def check_window(window_s: float) -> None:
+    """Raise ``InvalidInput`` unless counts are kept for so many seconds."""
+    if not 1 <= window_s <= COUNTED_S:
+        raise InvalidInput(
+            f"window_s is {window_s}; counts are kept for {COUNTED_S // 60} minutes, so take 1 to "
+            f"{COUNTED_S}",
+            field="window_s",
+            value=window_s,
+        )
 
 
 def summary(counts: Iterable[TrafficCounts], window_s: float, now: datetime) -> TrafficMetrics:

@@ -21,7 +21,7 @@ from palio.experiments.ports import ExperimentUnit
 from palio.experiments.service import Experiments
 from palio.ports import Clock, Store
 
-__all__ = ["EVALUATOR", "Act", "Evaluator"]
+__all__ = ["EVALUATOR", "Act", "Evaluator", "reasons_of", "verb_for"]
 
 EVALUATOR = "evaluator"
 """Name of the lease, and of who acts in the audit log."""
@@ -144,10 +144,11 @@ class Evaluator:
 
     def _act(self, experiment: Experiment) -> Act:
         key, decision = experiment.key, self.experiments.analyze(experiment.key).decision
-        verb = self._verb(decision, experiment) if experiment.design.automatic else None
+        automatic = experiment.design.automatic
+        verb = verb_for(self.experiments, experiment, decision) if automatic else None
         if verb is None:
             return Act(key, decision, acted=False)
-        why = f"{decision.kind}: {'; '.join(decision.reasons)}"
+        why = reasons_of(decision)
         if self.dry_run:
             self.log(f"{key} would be acted on: {why}")
             return Act(key, decision, acted=False)
@@ -155,18 +156,24 @@ class Evaluator:
         self.log(f"{key} was acted on: {why}")
         return Act(key, decision, acted=True)
 
-    def _verb(
-        self, decision: Decision, experiment: Experiment
-    ) -> Callable[[str, str], object] | None:
-        own = self.experiments
-        chosen = partial(own.complete, chosen=decision.variant)
-        verbs: dict[DecisionKind, Callable[[str, str], object]] = {
-            DecisionKind.SHIP: own.ship if experiment.design.ships else chosen,
-            DecisionKind.ROLLBACK: own.rollback,
-            DecisionKind.INCONCLUSIVE: own.complete,
-            DecisionKind.INVALID: own.pause,
-        }
-        return verbs.get(decision.kind)
-
     def _guarded(self, work: Callable[[], T], what: str) -> T | None:
         return guarded(work, what, self.log)
+
+
+def verb_for(
+    experiments: Experiments, experiment: Experiment, decision: Decision
+) -> Callable[[str, str], object] | None:
+    """Return what is done on a decision, with key and reason; nothing where one goes on."""
+    chosen = partial(experiments.complete, chosen=decision.variant)
+    verbs: dict[DecisionKind, Callable[[str, str], object]] = {
+        DecisionKind.SHIP: experiments.ship if experiment.design.ships else chosen,
+        DecisionKind.ROLLBACK: experiments.rollback,
+        DecisionKind.INCONCLUSIVE: experiments.complete,
+        DecisionKind.INVALID: experiments.pause,
+    }
+    return verbs.get(decision.kind)
+
+
+def reasons_of(decision: Decision) -> str:
+    """Return why something is done, for the audit log."""
+    return f"{decision.kind}: {'; '.join(decision.reasons)}"

@@ -23,6 +23,7 @@ from palio.delivery.deployments.reports import (
 from palio.delivery.deployments.wanted import PRODUCTION, DeploymentDraft, not_honoured
 from palio.delivery.domain import Endpoint
 from palio.delivery.ports import DeliveryUnit
+from palio.delivery.traffic import check_window
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.ports import Clock, Store
 from palio.registry.domain import Version, check_name
@@ -30,7 +31,6 @@ from palio.registry.finding import find_model, find_version
 
 __all__ = ["Deployments"]
 
-_COUNTED_S = 15 * 60.0  # that counts per second are kept
 _FIELDS = tuple(one.name for one in fields(DeploymentDraft))
 
 
@@ -161,12 +161,7 @@ class Deployments:
         window_s
             Seconds to look back, from 1 to 900.
         """
-        if not 1 <= window_s <= _COUNTED_S:
-            raise InvalidInput(
-                f"window_s is {window_s}; counts are kept for 15 minutes, so take 1 to 900",
-                field="window_s",
-                value=window_s,
-            )
+        check_window(window_s)
         self.publish()
         now = self.clock()
         with self.store.read() as unit:

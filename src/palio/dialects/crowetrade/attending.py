@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 
 from palio.errors import Conflict, Forbidden
 from palio.experiments.domain import Experiment, State
-from palio.experiments.judging.analysis import Decision, DecisionKind
+from palio.experiments.evaluating import reasons_of, verb_for
+from palio.experiments.judging.analysis import Decision
 from palio.experiments.service import Experiments
 
 __all__ = ["Pace", "attend"]
@@ -58,17 +58,12 @@ def attend(experiments: Experiments, key: str) -> None:
 
 
 def _act(experiments: Experiments, found: Experiment, decision: Decision) -> None:
-    why = f"{decision.kind}: {'; '.join(decision.reasons)}"
-    acts: Mapping[DecisionKind, Callable[[str, str], object]] = {
-        DecisionKind.SHIP: partial(experiments.complete, chosen=decision.variant),
-        DecisionKind.ROLLBACK: experiments.rollback,
-        DecisionKind.INCONCLUSIVE: experiments.complete,
-        DecisionKind.INVALID: experiments.pause,
-    }
-    if decision.kind in acts:
-        acts[decision.kind](found.key, why)
+    verb = verb_for(experiments, found, decision)
+    if verb is not None:
+        verb(found.key, reasons_of(decision))
     elif decision.variant is not None and not found.design.policy.moves:
-        experiments.reweight(found.key, _without(found.weights, decision.variant), why)
+        left = _without(found.weights, decision.variant)
+        experiments.reweight(found.key, left, reasons_of(decision))
 
 
 def _without(weights: Mapping[str, float], arm: str) -> dict[str, float]:
