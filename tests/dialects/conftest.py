@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +45,13 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """Address of an empty store: a SQLite file, then a PostgreSQL database."""
     found: str = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of an empty store that a module shares: a SQLite file, then PostgreSQL."""
+    if request.param == "sqlite":
+        prepared = request.getfixturevalue("prepared_sqlite")
+        return str(shutil.copy(prepared, tmp_path_factory.mktemp("store") / "palio.db"))
+    new, prepared = map(request.getfixturevalue, ("new_postgres", "prepared_postgres"))
+    return str(new(prepared))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import typer
     from fastapi import APIRouter, Request
 
-__all__ = ["Dialect", "Served", "connect", "restored"]
+__all__ = ["Dialect", "Served", "connect", "opened", "restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,13 @@ def restored(verbs: Verbs, reference: str) -> object:
     """
     found: object = resolve_name("palio.platform:restored")(verbs, reference)
     return found
+
+
+def opened(ctx: typer.Context) -> Session:
+    """Open the store or server that a command line names; closed when the command ends."""
+    shell: Any = ctx.find_root().obj
+    session: Session = ctx.with_resource(shell.wiring.connect(shell.store, key=shell.key))
+    return session
 
 
 def _found(place: str | None, given: object) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -76,20 +75,12 @@ def add_type(store: str, model_type: str) -> None:
         opened.versions.promote(f"{model_type}:v1.0.0")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def tester(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def tester(module_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server on SQLite, then one on PostgreSQL; each test takes model types of its own."""
-    folder = tmp_path_factory.mktemp("abtests")
-    if request.param == "sqlite":
-        prepared = request.getfixturevalue("prepared_sqlite")
-        store = shutil.copy(prepared, str(folder / "palio.db"))
-    else:
-        new, prepared = map(request.getfixturevalue, ("new_postgres", "prepared_postgres"))
-        store = new(prepared)
+    store = module_store
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PALIO_ARTIFACTS", str(folder / "files"))
+        patch.setenv("PALIO_ARTIFACTS", str(tmp_path_factory.mktemp("abtests") / "files"))
         with palio.connect(store) as opened:
             operator = opened.keys.create("ops", Role.OPERATOR).secret
         with servers.serving(store, evaluate_s=0) as address:

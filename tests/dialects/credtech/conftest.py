@@ -41,22 +41,15 @@ class Town:
         return json.loads((self.registry / path).read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of an empty store that a module shares: SQLite, then PostgreSQL."""
-    if request.param == "sqlite":
-        return str(tmp_path_factory.mktemp("credtech") / "palio.db")
-    template = request.getfixturevalue("prepared_postgres")
-    return str(request.getfixturevalue("new_postgres")(template))
-
-
 @pytest.fixture(scope="module")
-def town(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(module_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """The settings of a module name one store and one folder."""
     folder = tmp_path_factory.mktemp("town")
-    made = Town(store, folder / "models" / "registry", folder / "logs" / "credtech_xscore.log")
+    made = Town(
+        module_store, folder / "models" / "registry", folder / "logs" / "credtech_xscore.log"
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PALIO_STORE", store)
+        patch.setenv("PALIO_STORE", module_store)
         patch.setenv("PALIO_ARTIFACTS", str(folder / "artifacts"))
         patch.setenv("PALIO_ACTOR", "alice")
         patch.setenv("PALIO_CREDTECH_REGISTRY", str(made.registry))

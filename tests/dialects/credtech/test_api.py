@@ -188,7 +188,7 @@ def test_a_model_that_is_not_there(http: httpx.Client, method: str, path: str, n
         ("batch-score", b"[]", "rows is empty"),
     ],
 )
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 def test_bodies_that_cannot_be_scored(
     http: httpx.Client, path: str, body: bytes, why: str
 ) -> None:
@@ -198,7 +198,7 @@ def test_bodies_that_cannot_be_scored(
 
 
 @documents("credtech:logs")
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 def test_refusals_are_logged_without_what_applicants_sent(
     http: httpx.Client, stocked: Town
 ) -> None:
@@ -210,7 +210,7 @@ def test_refusals_are_logged_without_what_applicants_sent(
     assert "a secret" not in text
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 def test_a_server_with_keys_lets_nobody_in_without_one(stocked: Town) -> None:
     with stocked.native() as opened:
         reading = opened.keys.create("reader")

@@ -110,7 +110,7 @@ def _aliases(opened: Any) -> dict[str, str]:
 
 
 @documents("credtech:train-register", "credtech:versioning")
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 @pytest.mark.usefixtures("loans")
 def test_without_register_the_files_are_left_beside_the_registry(
     town: Town, told: Told, cli: Cli
@@ -128,7 +128,7 @@ def test_without_register_the_files_are_left_beside_the_registry(
 
 
 @documents("credtech:train")
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("missing", ["DATA", "TARGET"])
 def test_without_data_the_command_says_what_to_set(
     town: Town, cli: Cli, monkeypatch: pytest.MonkeyPatch, missing: str
@@ -143,7 +143,7 @@ def test_without_data_the_command_says_what_to_set(
 
 
 @documents("credtech:train")
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 def test_it_trains_on_real_credit_data(
     town: Town, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

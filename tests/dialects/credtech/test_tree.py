@@ -20,7 +20,7 @@ from palio.dialects.credtech.tree import keeper
 
 from .conftest import MODELS, Cli, Town
 
-ONE_STORE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+ONE_STORE = pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
 
 
 def _seen(look: Callable[[], Any], expected: Any) -> None:

@@ -150,18 +150,11 @@ def configured(key: str, model_id: str, **fields: Any) -> nightscan.ExperimentCo
     return nightscan.ExperimentConfig(experiment_id=key, **(given | fields))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def served(module_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server on SQLite, then one on PostgreSQL; each test takes models of its own."""
     folder = tmp_path_factory.mktemp("nightscan")
-    if request.param == "sqlite":
-        prepared = request.getfixturevalue("prepared_sqlite")
-        store = shutil.copy(prepared, str(folder / "palio.db"))
-    else:
-        new, prepared = map(request.getfixturevalue, ("new_postgres", "prepared_postgres"))
-        store = new(prepared)
+    store = module_store
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PALIO_ARTIFACTS", str(folder / "files"))
         patch.setenv("PALIO_STORE", store)

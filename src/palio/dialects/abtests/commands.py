@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from palio.edge.dialects import opened
 
 __all__ = ["app"]
 
@@ -33,9 +35,7 @@ def deploy_model(
     [dim]palio abtests deploy-model --type safety_classifier --model-path m.skops
     --version v2.0.0[/dim]
     """
-    shell: Any = ctx.find_root().obj
-    session = ctx.with_resource(shell.wiring.connect(shell.store, key=shell.key))
-    made = session.register(
+    made = opened(ctx).register(
         model_type, model_path, version=version, sample=sample, description=description
     )
     typer.echo(f"{made.reference} is registered; test it with POST /api/v1/ab-tests")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from palio.dialects.abtests import words
 from palio.edge.dialects import connect
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
+from palio.errors import AlreadyExists
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft
 
@@ -27,7 +29,7 @@ class Tests:
     def create(self, asked: words.AskedTest) -> dict[str, Any]:
         """Draft a test, with the address of its model type where there is none yet."""
         design = words.draft_of(asked, uuid.uuid4())
-        if asked.model_type not in {one.name for one in self.verbs.endpoints.list()}:
+        with suppress(AlreadyExists):
             self.verbs.endpoints.create(asked.model_type, asked.model_type)
         return words.told(self.verbs.experiments.draft(design))
 
@@ -61,7 +63,7 @@ class Tests:
         experiments = self.verbs.experiments
         experiment = experiments.get(test_id)
         reason = f"completed with winner {winner}"
-        chosen = None if winner is None else words.variant_of(experiment, winner)
+        chosen = None if winner is None else words.variant_of(experiment, winner, "winner")
         if chosen is None or not words.is_shippable(experiment, chosen):
             return words.told(experiments.complete(test_id, reason, chosen=chosen))
         return words.told(experiments.ship(test_id, reason, variant=chosen, force=True))
@@ -90,7 +92,7 @@ class Tests:
 
     def record(self, test_id: str, variant: str, metric: str, value: float) -> None:
         """Record a value of a metric for a variant as a whole, the weakest evidence there is."""
-        key = words.variant_of(self.verbs.experiments.get(test_id), variant)
+        key = words.variant_of(self.verbs.experiments.get(test_id), variant, "variant")
         draft = OutcomeDraft(experiment=test_id, variant=key, name=metric, value=value)
         self.verbs.outcomes.record([draft])
 

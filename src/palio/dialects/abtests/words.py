@@ -19,7 +19,20 @@ from palio.experiments.judging.analysis import Arm, Report
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import parted
 
-__all__ = ["STATUSES", "AskedTest", "assignment_row", "draft_of", "letter", "states", "told"]
+__all__ = [
+    "STATUSES",
+    "AskedCriteria",
+    "AskedTest",
+    "assignment_row",
+    "check_startable",
+    "draft_of",
+    "is_shippable",
+    "letter",
+    "of_model",
+    "states",
+    "told",
+    "variant_of",
+]
 
 STATUSES: Mapping[State, str] = {
     State.DRAFT: "draft",
@@ -122,14 +135,14 @@ def letter(experiment: Experiment, variant: str | None) -> str | None:
     return string.ascii_lowercase[keys.index(variant)]
 
 
-def variant_of(experiment: Experiment, named: str) -> str:
-    """Return the key of the variant that a letter names."""
+def variant_of(experiment: Experiment, named: str, field: str) -> str:
+    """Return the key of the variant that a letter in a field names."""
     for variant in experiment.design.variants:
         if letter(experiment, variant.key) == named:
             return variant.key
     letters = [str(letter(experiment, one.key)) for one in experiment.design.variants]
     raise InvalidInput(
-        f"winner must be {', '.join(letters)} or null, got {named!r}", field="winner", value=named
+        f"{field} must be one of {', '.join(letters)}, got {named!r}", field=field, value=named
     )
 
 

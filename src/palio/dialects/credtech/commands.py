@@ -17,6 +17,7 @@ from palio.dialects.credtech.records import training_record
 from palio.dialects.credtech.settings import settings
 from palio.dialects.credtech.training import Training, trained
 from palio.dialects.credtech.tree import Tree
+from palio.edge.dialects import opened
 from palio.edge.session import Session
 from palio.errors import PalioError
 
@@ -40,9 +41,9 @@ class _Open:
 @contextmanager
 def _opened(ctx: typer.Context) -> Iterator[_Open]:
     """Open the store; afterwards bring the registry's files up to date, or log what failed."""
-    chosen, shell = settings(), ctx.find_root().obj
+    chosen = settings()
     log_to(chosen.log_file)
-    session: Session = ctx.with_resource(shell.wiring.connect(shell.store, key=shell.key))
+    session = opened(ctx)
     line = Line(verbs=session.verbs, settings=chosen)
     try:
         yield _Open(session, line)

@@ -10,8 +10,9 @@ import typer
 from palio.dialects.nightscan import deploying
 from palio.dialects.nightscan.experiments import ABTestManager
 from palio.dialects.nightscan.models import ModelRegistry
-from palio.dialects.nightscan.printing import AsJson, session, shown
+from palio.dialects.nightscan.printing import AsJson, shown
 from palio.dialects.nightscan.words import ModelStatus, NightscanSettings
+from palio.edge.dialects import opened
 from palio.errors import InvalidInput
 
 __all__ = ["app"]
@@ -52,6 +53,7 @@ def list_models(
             for one in found
         ),
         as_json=as_json,
+        empty="no versions; get_model_registry().register_model(model, metadata) makes one",
     )
 
 
@@ -85,6 +87,7 @@ def list_experiments(ctx: typer.Context, as_json: AsJson = False) -> None:
         ("EXPERIMENT", "STATUS", "TRAFFIC", "NAME"),
         ((one["experiment_id"], one["status"], _traffic(one), one["name"]) for one in found),
         as_json=as_json,
+        empty="no experiments; get_ab_test_manager().create_experiment(config) makes one",
     )
 
 
@@ -141,11 +144,11 @@ def analyze(ctx: typer.Context, experiment_id: Experiment, as_json: AsJson = Fal
 
 
 def _registry(ctx: typer.Context) -> ModelRegistry:
-    return ModelRegistry(session(ctx), NightscanSettings())
+    return ModelRegistry(opened(ctx), NightscanSettings())
 
 
 def _experiments(ctx: typer.Context) -> ABTestManager:
-    return ABTestManager(session(ctx).verbs, NightscanSettings())
+    return ABTestManager(opened(ctx).verbs, NightscanSettings())
 
 
 def _analysis(ctx: typer.Context, experiment_id: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import typer
 
 from palio.dialects.nightscan.deployments import DeploymentManager, manager_of
 from palio.dialects.nightscan.placing import DeploymentConfig, asked_for
-from palio.dialects.nightscan.printing import AsJson, session, shown
+from palio.dialects.nightscan.printing import AsJson, shown
+from palio.edge.dialects import opened
 
 __all__ = ["app"]
 
@@ -55,6 +56,7 @@ def list_deployments(ctx: typer.Context, as_json: AsJson = False) -> None:
         ("DEPLOYMENT", "MODEL", "ENVIRONMENT", "STATUS", "TRAFFIC", "REQ/S", "ERRORS", "MEMORY"),
         (_row(one) for one in found),
         as_json=as_json,
+        empty="no deployments; palio nightscan deploy MODEL VERSION makes one",
     )
 
 
@@ -109,4 +111,4 @@ def _row(one: dict[str, Any]) -> Sequence[object]:
 
 
 def _deployments(ctx: typer.Context) -> DeploymentManager:
-    return manager_of(session(ctx))
+    return manager_of(opened(ctx))

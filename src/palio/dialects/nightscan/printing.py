@@ -8,18 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from palio.edge.session import Session
-
-__all__ = ["AsJson", "session", "shown"]
+__all__ = ["AsJson", "shown"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def session(ctx: typer.Context) -> Session:
-    """Open the store or server that the command line names."""
-    shell: Any = ctx.find_root().obj
-    entered: Session = ctx.with_resource(shell.wiring.connect(shell.store, key=shell.key))
-    return entered
 
 
 def shown(
@@ -28,10 +19,14 @@ def shown(
     rows: Iterable[Sequence[object]],
     *,
     as_json: bool,
+    empty: str = "nothing yet",
 ) -> None:
-    """Print records as JSON, or as columns."""
+    """Print records as JSON, or as columns; where there are none, what to do next."""
     if as_json:
         typer.echo(json.dumps(records, indent=2))
+        return
+    if not records:
+        typer.echo(empty)
         return
     table = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
