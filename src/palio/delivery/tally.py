@@ -45,17 +45,17 @@ class _Cell:
     numbers: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
-    def add(self, one: Prediction) -> None:
-        self.latencies.append(one.latency_ms)
-        if one.error is not None:
-            self.errors += 1
-            self.failures[one.error.partition(":")[0]] += 1
-            return
-        self.rows += len(one.values)
-        if one.classes:
-            self.values.update(one.values)
+    def add(self, some: Sequence[Prediction]) -> None:
+        self.latencies.extend(one.latency_ms for one in some)
+        errors = [one.error for one in some if one.error is not None]
+        self.errors += len(errors)
+        self.failures.update(error.partition(":")[0] for error in errors)
+        given = [value for one in some if one.error is None for value in one.values]
+        self.rows += len(given)
+        if any(one.classes for one in some):
+            self.values.update(given)
         else:
-            self.numbers += len(one.values)
+            self.numbers += len(given)
 
     def sums(self) -> TrafficSums:
         outcomes = Counter({str(value): n for value, n in self.values.items()})
@@ -94,12 +94,8 @@ class Tally:
         with self._lock:
             # a clock that was set back must not go on in a second that was published
             self._second = max(self._second, int(predictions[-1].at.timestamp()))
-            for one in (asked for answered in predictions for asked in asked_of(answered)):
-                key = (self._second, (one.endpoint, one.model, one.version))
-                cell = self._cells.get(key)
-                if cell is None:
-                    cell = self._cells[key] = _Cell()
-                cell.add(one)
+            for served, some in _by_version(predictions).items():
+                self._cells.setdefault((self._second, served), _Cell()).add(some)
 
     def counted(self, second: int) -> Counted:
         """Return what was counted and not dropped; seconds before ``second`` are over."""
@@ -112,6 +108,14 @@ class Tally:
         """Forget the seconds before one."""
         with self._lock:
             self._cells = {key: cell for key, cell in self._cells.items() if key[0] >= before}
+
+
+def _by_version(predictions: Sequence[Prediction]) -> Mapping[Served, Sequence[Prediction]]:
+    found: dict[Served, list[Prediction]] = {}
+    for answered in predictions:
+        for one in asked_of(answered):
+            found.setdefault((one.endpoint, one.model, one.version), []).append(one)
+    return found
 
 
 class Publisher:
