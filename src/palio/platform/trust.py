@@ -55,7 +55,7 @@ def loader_of(
     """Return what makes versions predictors, ensembles among them."""
     attested = partial(vouching.check_load, verbs.versions.attestations)
     return EnsembleLoader(
-        ArtifactLoader(files, trust_of(settings), attested),
+        ArtifactLoader(files, trust_of(settings), attested, device=settings.torch_device),
         files,
         verbs.versions.get,
         attested=attested,
