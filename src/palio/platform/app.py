@@ -53,6 +53,11 @@ def application(
     seen = seen_of(settings, store, loader, server=name, warming_s=WARMING_S)
     server = TickServer(seen.engine)
     controller = [controller_of(store, settings, seen)] if settings.control_s else []
+
+    def stop() -> None:
+        seen.runtime.close()
+        store.close()
+
     return create_app(
         telling(verbs, seen, server),
         server,
@@ -60,7 +65,7 @@ def application(
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
-        on_stop=store.close,
+        on_stop=stop,
         background=[
             seen.publisher,
             seen.watch,

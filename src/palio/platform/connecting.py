@@ -95,6 +95,7 @@ def _in_process(settings: Settings) -> Palio:
             seen.publish()
             seen.publisher.release()
         finally:
+            seen.runtime.close()
             store.close()
 
     return Palio(

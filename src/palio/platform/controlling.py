@@ -50,4 +50,7 @@ def control(
     loader = loader_of(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
     seen = seen_of(settings, store, loader, server=process_name(), warming_s=WARMING_S)
     own = replace(controller_of(store, settings, seen), silent=True)
-    attend(own, store, settings, once=once, on_look=on_look)
+    try:
+        attend(own, store, settings, once=once, on_look=on_look)
+    finally:
+        seen.runtime.close()
