@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +44,7 @@ class _Cell:
     values: Counter[Label] = field(default_factory=Counter)
     numbers: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def add(self, some: Sequence[Prediction]) -> None:
         self.latencies.extend(one.latency_ms for one in some)
@@ -69,11 +70,12 @@ class _Cell:
             latencies=LogHistogram.of(self.latencies, accuracy=LATENCY_ACCURACY).bins,
             outcomes=bounded(outcomes),
             failures=bounded(self.failures),
+            skipped=dict(self.skipped),
         )
 
     def copy(self) -> _Cell:
         lists = (self.latencies.copy(), self.values.copy(), self.numbers, self.failures.copy())
-        return _Cell(self.rows, self.errors, *lists)
+        return _Cell(self.rows, self.errors, *lists, self.skipped.copy())
 
 
 class Tally:
@@ -86,6 +88,7 @@ class Tally:
         self._lock = Lock()
         self._cells: dict[tuple[int, Served], _Cell] = {}
         self._second = 0
+        self._skipped: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Count predictions that have been recorded just now."""
@@ -97,12 +100,24 @@ class Tally:
             for served, some in _by_version(predictions).items():
                 self._cells.setdefault((self._second, served), _Cell()).add(some)
 
+    def skip(self, ensemble: str, member: str, rows: int) -> None:
+        """Count rows that an ensemble answers without a member; both are ``name:version``."""
+        with self._lock:
+            self._skipped[ensemble][member] += rows
+
     def counted(self, second: int) -> Counted:
         """Return what was counted and not dropped; seconds before ``second`` are over."""
         with self._lock:
             self._second = max(self._second, second)
+            self._attribute()
             copies = {key: cell.copy() for key, cell in self._cells.items()}
         return {key: cell.sums() for key, cell in copies.items()}
+
+    def _attribute(self) -> None:
+        """Count what was skipped with what its ensemble answered; until then, it waits."""
+        if self._skipped:
+            for (_, (_, model, version)), cell in self._cells.items():
+                cell.skipped.update(self._skipped.pop(f"{model}:{version}", {}))
 
     def drop(self, before: int) -> None:
         """Forget the seconds before one."""

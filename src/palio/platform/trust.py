@@ -14,7 +14,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
 from palio.registry.ports import ArtifactReader, Loader
 from palio.registry.signing.attestation import Demand, Vouching
-from palio.serving.ensembles import EnsembleLoader
+from palio.serving.ensembles import EnsembleLoader, Skip
 from palio.settings import Settings
 
 __all__ = ["loader_of", "restored", "trust_of", "vouching_of"]
@@ -50,7 +50,12 @@ def trust_of(settings: Settings) -> Trust:
 
 
 def loader_of(
-    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
+    settings: Settings,
+    files: ArtifactReader,
+    vouching: Vouching,
+    verbs: Verbs,
+    *,
+    skip: Skip = lambda _, __, ___: None,
 ) -> Loader:
     """Return what makes versions predictors, ensembles among them."""
     attested = partial(vouching.check_load, verbs.versions.attestations)
@@ -60,6 +65,7 @@ def loader_of(
         verbs.versions.get,
         attested=attested,
         log=logging.getLogger("palio.ensembles").warning,
+        skip=skip,
     )
 
 
