@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from palio.artifacts.flavors import Flavor, Safety, SelfDescribing, named, recognise
+from palio.artifacts.flavors import Flavor, Safety, SelfDescribing, Wrapping, named, recognise
 from palio.artifacts.policy import NOTHING_TRUSTED, Trust
 from palio.artifacts.preprocessing import (
     Preprocessed,
@@ -85,6 +85,8 @@ class ArtifactLoader:
         flavor = self._allowed(version)
         own, first = parted(self._files(version))
         model = flavor.restore(own)
+        if isinstance(flavor, Wrapping):
+            model = flavor.wrapped(model)
         steps = [
             ("preprocessor", restored(path, content, self._trust, what=version.reference))
             for path, content in first.items()
