@@ -9,11 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from palio.dialects.crowetrade import results
-from palio.dialects.crowetrade.allocations import Allocation, Awaited
+from palio.dialects.crowetrade.allocations import Allocation
 from palio.dialects.crowetrade.attending import Pace, attend
 from palio.dialects.crowetrade.designs import RETURN, ABTestConfig, draft_of
+from palio.dialects.crowetrade.joining import Joining
+from palio.dialects.crowetrade.looks import drift_of, history_of
+from palio.dialects.crowetrade.planning import power_of
 from palio.dialects.crowetrade.registry import ModelRegistry
+from palio.dialects.crowetrade.results import results_of, winner_of
 from palio.dialects.crowetrade.trees import TestsTree
 from palio.edge.verbs import Verbs
 from palio.errors import AlreadyExists, Conflict, InvalidInput
@@ -21,12 +24,9 @@ from palio.experiments.designs.audience import Attributes
 from palio.experiments.designs.metrics import Source
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft, check_draft
-from palio.registry.domain import Reference
-from palio.stats import Baseline, Design, sample_size
+from palio.registry.domain import Reference, parted
 
 __all__ = ["ABTestEngine"]
-
-_TRIES = 10_000  # ids that are drawn for a unit of an arm
 
 
 class ABTestEngine:
@@ -55,7 +55,7 @@ class ABTestEngine:
         self._tree = None if folder is None else TestsTree(self._verbs, Path(folder))
         self._ids = ids
         self._pace = Pace(clock)
-        self._awaited = Awaited()
+        self._results = Joining(self._verbs.experiments, ids)
         self._follow()
 
     def create_test(self, test_config: ABTestConfig) -> str:
@@ -111,7 +111,7 @@ class ABTestEngine:
             return self._settled(experiment, given.version)
         model = experiment.variant(given.variant).reference(experiment.model)
         allocation = Allocation(model, test_id=test_id, arm_id=given.variant, request_id=unit)
-        return self._awaited.add(allocation)
+        return self._results.awaited.add(allocation)
 
     def record_result(
         self,
@@ -130,10 +130,10 @@ class ABTestEngine:
         that the test does not measure, it is told of the arm as a whole.
         """
         experiment = self._verbs.experiments.get(test_id)
-        values = {RETURN: return_value, **(additional_metrics or {})}
+        values = _values(return_value, additional_metrics or {})
         for number, (name, value) in enumerate(values.items()):
             check_draft(number, OutcomeDraft(name=name, value=value, unit=test_id))
-        unit, arm = self._joined(experiment, model_registry_id, request_id)
+        unit, arm = self._results.joined(experiment, model_registry_id, request_id)
         whole = {"experiment": test_id, "variant": arm}
         measured = _measured(experiment) if unit is not None else ()
         self._verbs.outcomes.record(
@@ -152,12 +152,12 @@ class ABTestEngine:
         self._look(test_id, now=True)
         experiments = self._verbs.experiments
         report = experiments.analyze(test_id)
-        found = results.results_of(experiments.get(test_id), report)
-        return {**found, "drift": results.drift_of(experiments.looks(test_id))}
+        found = results_of(experiments.get(test_id), report)
+        return {**found, "drift": drift_of(experiments.looks(test_id))}
 
     def get_test_history(self, test_id: str) -> list[dict[str, Any]]:
         """Return what every look has shown, oldest first."""
-        return results.history_of(self._verbs.experiments.looks(test_id))
+        return history_of(self._verbs.experiments.looks(test_id))
 
     def get_power_analysis(
         self, test_id: str, effect: float, *, power: float = 0.8
@@ -166,27 +166,9 @@ class ABTestEngine:
 
         The returns of the first arm so far say how much they vary.
         """
-        arm = self._verbs.experiments.analyze(test_id).arms[0]
-        known = arm.metrics.get(RETURN)
-        if known is None or not known.sd:
-            raise InvalidInput(
-                f"{test_id} has no two returns of {arm.variant} that differ; wait for them",
-                field="test_id",
-                value=test_id,
-            )
-        alpha = self._verbs.experiments.get(test_id).design.stopping.alpha
-        try:
-            plan = sample_size(
-                Baseline(known.mean, known.sd**2), effect, power=power, design=Design(alpha=alpha)
-            )
-        except ValueError as unfit:
-            raise InvalidInput(f"effect: {unfit}", field="effect", value=effect) from unfit
-        return {
-            "effect": plan.effect,
-            "power": plan.power,
-            "required_sample_size": plan.units,
-            "expected_sample_size": plan.expected_units,
-        }
+        experiments = self._verbs.experiments
+        report = experiments.analyze(test_id)
+        return power_of(experiments.get(test_id), report, effect=effect, power=power)
 
     def get_model_performance(self, model_id: str) -> dict[str, Any]:
         """Return the live figures of a model's versions in all tests, beside the backtests."""
@@ -199,12 +181,11 @@ class ABTestEngine:
                 {"test_id": one.key, **arm}
                 for one in started
                 if any(
-                    v.reference(one.model).startswith(f"{model_id}:") for v in one.design.variants
+                    parted(variant.version, one.model)[0] == model_id
+                    for variant in one.design.variants
                 )
-                for arm in results.results_of(one, self._verbs.experiments.analyze(one.key))[
-                    "arms"
-                ]
-                if arm["model_registry_id"].startswith(f"{model_id}:")
+                for arm in results_of(one, self._verbs.experiments.analyze(one.key))["arms"]
+                if Reference.parse(arm["model_registry_id"]).model == model_id
             ],
         }
 
@@ -235,44 +216,19 @@ class ABTestEngine:
         winner = None
         if experiment.ended_at is not None and experiment.started_at is not None:
             report = self._verbs.experiments.analyze(experiment.key)
-            winner = results.winner_of(experiment, report)
+            winner = winner_of(experiment, report)
         arm = experiment.variant(winner or experiment.control.key)
         return arm.reference(experiment.model)
 
-    def _joined(
-        self, experiment: Experiment, model: str, request_id: str | None
-    ) -> tuple[str | None, str]:
-        """Return the request that a result is of, if there is one, and the arm."""
-        arms = [
-            one.key
-            for one in experiment.design.variants
-            if one.reference(experiment.model) == str(model)
-        ]
-        if not arms:
-            known = [one.reference(experiment.model) for one in experiment.design.variants]
-            raise InvalidInput(
-                f"{experiment.key} does not compare {model}; it compares {', '.join(known)}",
-                field="model_registry_id",
-                value=str(model),
-            )
-        if request_id is not None:
-            return request_id, arms[0]
-        allocation = self._awaited.take(experiment.key, model)
-        if allocation is not None:
-            return allocation.request_id, allocation.arm_id
-        return self._new_unit(experiment, arms[0]), arms[0]
 
-    def _new_unit(self, experiment: Experiment, arm: str) -> str | None:
-        """Give a request that nobody knows of to the arm that has answered it."""
-        if experiment.state is not State.RUNNING or not experiment.weights[arm]:
-            return None
-        assigner = experiment.assigner()
-        drawn = (self._ids() for _ in range(_TRIES))
-        unit = next((one for one in drawn if assigner.assign(one, {}) == arm), None)
-        if unit is None:
-            return None
-        given = self._verbs.experiments.assign(experiment.key, unit)
-        return unit if given.variant == arm else None  # weights have moved meanwhile
+def _values(returned: float, more: Mapping[str, float]) -> Mapping[str, float]:
+    if RETURN in more:
+        raise InvalidInput(
+            f"additional_metrics: {RETURN} is what return_value says; give one of them",
+            field="additional_metrics",
+            value=more[RETURN],
+        )
+    return {RETURN: returned, **more}
 
 
 def _measured(experiment: Experiment) -> Collection[str]:
