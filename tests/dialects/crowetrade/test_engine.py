@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -32,6 +34,7 @@ from palio.errors import (
     InvalidInput,
     InvalidOutcome,
     NotFound,
+    StoreUnavailable,
 )
 from palio.experiments.designs.design import Type
 from palio.experiments.domain import State
@@ -220,6 +223,34 @@ def test_no_result_is_lost(desk: Desk) -> None:
     assert engine.get_model_allocation(test_id) == "a_one:1.0.0"
 
 
+@documents("crowetrade:record")
+def test_what_is_recorded_again_counts_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_id = desk.test("o_one:1.0.0", "o_two:1.0.0", allocation_strategy="fixed")
+    engine = desk.engine
+    given = engine.get_model_allocation(test_id)
+    outcomes = engine._verbs.outcomes
+
+    def lost(drafts: Any) -> None:
+        outcomes.record(drafts)
+        raise StoreUnavailable("the answer did not arrive")
+
+    with monkeypatch.context() as patch:
+        verbs = dataclasses.replace(engine._verbs, outcomes=SimpleNamespace(record=lost))
+        patch.setattr(ABTestEngine, "_verbs", property(lambda _: verbs))
+        with pytest.raises(StoreUnavailable):
+            engine.record_result(test_id, given, 0.25)
+    assert count(desk, test_id) == {"units": 1, "results": 1}
+    engine.record_result(test_id, given, 0.25)
+    assert count(desk, test_id) == {"units": 1, "results": 1}
+    model = engine.get_model_allocation(test_id, request_id="order-77")
+    for value in (0.5, 0.5, -0.5):  # the last one corrects
+        engine.record_result(test_id, str(model), value, request_id="order-77")
+    arms = engine.get_test_results(test_id)["arms"]
+    total = sum(arm["mean_return"] * arm["results"] for arm in arms)
+    assert total == pytest.approx(0.25 - 0.5)
+    assert count(desk, test_id) == {"units": 2, "results": 2}
+
+
 def count(desk: Desk, test_id: str) -> dict[str, int]:
     """Return how many units and results there are, by Palio's own count."""
     arms = desk.native.experiments.analyze(test_id).arms
@@ -303,7 +334,8 @@ def test_returns_come_out_of_a_frame(desk: Desk) -> None:
     arms = desk.engine.get_test_results(test_id)["arms"]
     assert sum(arm["results"] for arm in arms) == 3
     # powers of two are exact in both precisions
-    assert sum(arm["mean_return"] * arm["results"] for arm in arms) == -0.125
+    total = sum(arm["mean_return"] * arm["results"] for arm in arms)
+    assert total == pytest.approx(0.25 - 0.5 + 0.125)
     with pytest.raises(InvalidInput, match="return is what return_value says"):
         desk.engine.record_result(test_id, "np_one:1.0.0", 0.1, {"return": 0.2})
     assert desk.native.experiments.get(test_id).weights.keys() == {"arm_0", "arm_1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,15 @@ from typing import Any
 from palio.dialects.crowetrade.allocations import Allocation
 from palio.dialects.crowetrade.attending import Pace, attend
 from palio.dialects.crowetrade.designs import RETURN, ABTestConfig, draft_of
-from palio.dialects.crowetrade.joining import Joining
+from palio.dialects.crowetrade.joining import Joining, outcomes_of
 from palio.dialects.crowetrade.looks import drift_of, history_of
 from palio.dialects.crowetrade.planning import power_of
 from palio.dialects.crowetrade.registry import ModelRegistry
 from palio.dialects.crowetrade.results import results_of, winner_of
 from palio.dialects.crowetrade.trees import TestsTree
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, Conflict, InvalidInput
+from palio.errors import AlreadyExists, Conflict, InvalidInput, PalioError
 from palio.experiments.designs.audience import Attributes
-from palio.experiments.designs.metrics import Source
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft, check_draft
 from palio.registry.domain import Reference, parted
@@ -127,23 +126,19 @@ class ABTestEngine:
         It joins the request that is named, or that ``model_registry_id`` was allocated to; for a
         plain text the oldest one of this process that waits for a result of that arm, and
         otherwise a new one. None is lost: where an arm gets no requests any more, and of metrics
-        that the test does not measure, it is told of the arm as a whole.
+        that the test does not measure, it is told of the arm as a whole. Recorded again for a
+        ``request_id``, it replaces what was recorded before.
         """
         experiment = self._verbs.experiments.get(test_id)
         values = _values(return_value, additional_metrics or {})
         for number, (name, value) in enumerate(values.items()):
             check_draft(number, OutcomeDraft(name=name, value=value, unit=test_id))
         unit, arm = self._results.joined(experiment, model_registry_id, request_id)
-        whole = {"experiment": test_id, "variant": arm}
-        measured = _measured(experiment) if unit is not None else ()
-        self._verbs.outcomes.record(
-            [
-                OutcomeDraft(
-                    name=name, value=value, **({"unit": unit} if name in measured else whole)
-                )
-                for name, value in values.items()
-            ]
-        )
+        try:
+            self._verbs.outcomes.record(outcomes_of(experiment, values, unit=unit, arm=arm))
+        except PalioError:  # nobody knows whether it is kept: asked again, it is the same one
+            self._results.awaited.reopen(unit)
+            raise
         self._pace.count(test_id)
         self._look(test_id)
 
@@ -229,12 +224,6 @@ def _values(returned: float, more: Mapping[str, float]) -> Mapping[str, float]:
             value=more[RETURN],
         )
     return {RETURN: returned, **more}
-
-
-def _measured(experiment: Experiment) -> Collection[str]:
-    """Return the outcomes that a test measures of each request."""
-    bases = [base for metric in experiment.design.metrics.all for base in metric.bases]
-    return {base.name for base in bases if base.source is Source.OUTCOME}
 
 
 def _ensure_endpoint(verbs: Verbs, name: str, config: ABTestConfig) -> None:
