@@ -17,7 +17,7 @@ from palio.dialects.crowetrade.looks import drift_of, history_of
 from palio.dialects.crowetrade.planning import power_of
 from palio.dialects.crowetrade.registry import ModelRegistry
 from palio.dialects.crowetrade.results import results_of, winner_of
-from palio.dialects.crowetrade.trees import TestsTree
+from palio.dialects.crowetrade.trees import trees_of
 from palio.edge.verbs import Verbs
 from palio.errors import AlreadyExists, Conflict, InvalidInput, PalioError
 from palio.experiments.designs.audience import Attributes
@@ -51,11 +51,11 @@ class ABTestEngine:
     ) -> None:
         self._opened = model_registry.opened
         folder = test_storage_path or self._opened.settings.ab_tests_path
-        self._tree = None if folder is None else TestsTree(self._verbs, Path(folder))
+        self._trees = trees_of(self._verbs, tests=None if folder is None else Path(folder))
         self._ids = ids
         self._pace = Pace(clock)
         self._results = Joining(self._verbs.experiments, ids)
-        self._follow()
+        self._trees.step()
 
     def create_test(self, test_config: ABTestConfig) -> str:
         """Draft a test and start it, in the name of who has created it; return its id.
@@ -74,7 +74,7 @@ class ABTestEngine:
         _ensure_endpoint(verbs, design.endpoint, test_config)
         verbs.experiments.draft(design)
         verbs.experiments.start(design.key)
-        self._follow()
+        self._trees.step()
         return design.key
 
     def get_model_allocation(
@@ -187,7 +187,7 @@ class ABTestEngine:
     def stop_test(self, test_id: str, reason: str = "Manual stop") -> bool:
         """End a test without a winner."""
         self._verbs.experiments.stop(test_id, reason)
-        self._follow()
+        self._trees.step()
         return True
 
     @property
@@ -199,11 +199,7 @@ class ABTestEngine:
         if now or self._pace.is_due(test_id):
             attend(self._verbs.experiments, test_id)
             self._pace.done(test_id)
-            self._follow()
-
-    def _follow(self) -> None:
-        if self._tree is not None:
-            self._tree.step()
+            self._trees.step()
 
     def _settled(self, experiment: Experiment, otherwise: str | None) -> str:
         if experiment.state is State.RUNNING and otherwise is not None:  # it takes no part

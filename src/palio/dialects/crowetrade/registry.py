@@ -12,7 +12,7 @@ import msgspec
 
 from palio.dialects.crowetrade.metadata import ModelMetadata, metadata_of
 from palio.dialects.crowetrade.opening import Opened
-from palio.dialects.crowetrade.trees import RegistryTree
+from palio.dialects.crowetrade.trees import trees_of
 from palio.dialects.crowetrade.versions import latest_of, signature_of
 from palio.dialects.crowetrade.words import GUARDED_LIFE, LIFE, ModelStatus, ModelType
 from palio.edge.dialects import restored
@@ -44,14 +44,10 @@ class ModelRegistry:
         key: str | None = None,
     ) -> None:
         self.opened = Opened(registry_path, store=store, key=key)
-        folder, settings = self.opened.folder, self.opened.settings
-        self._tree = (
-            None
-            if folder is None
-            else RegistryTree(self._verbs, folder, models=settings.export_models)
-        )
+        models = self.opened.settings.export_models
+        self._trees = trees_of(self._verbs, registry=self.opened.folder, models=models)
         try:
-            self._follow()
+            self._trees.step()
         except PalioError:
             self.close()
             raise
@@ -97,7 +93,7 @@ class ModelRegistry:
             flavor=None if answers else "callables",
             **metadata.kept(),
         )
-        self._follow()
+        self._trees.step()
         return version.reference
 
     def get_model(self, model_id: str, version: str | None = None) -> tuple[Any, ModelMetadata]:
@@ -151,7 +147,7 @@ class ModelRegistry:
             versions.promote(registry_id, reason=why)
         else:
             versions.move(registry_id, str(new_status), why)
-        self._follow()
+        self._trees.step()
         return True
 
     def get_metadata(self, registry_id: str) -> ModelMetadata:
@@ -177,7 +173,7 @@ class ModelRegistry:
     def delete_model(self, registry_id: str, reason: str = "") -> bool:
         """Delete an old version that nothing points at; `palio models restore` takes it back."""
         self._verbs.versions.delete(registry_id, reason)
-        self._follow()
+        self._trees.step()
         return True
 
     def audit(self, model_id: str | None = None) -> list[dict[str, Any]]:
@@ -254,10 +250,6 @@ class ModelRegistry:
     @property
     def _verbs(self) -> Verbs:
         return self.opened.verbs
-
-    def _follow(self) -> None:
-        if self._tree is not None:
-            self._tree.step()
 
     def _told(self, version: Version) -> ModelMetadata:
         return metadata_of(version, self._verbs.models)
