@@ -10,8 +10,9 @@ import pytest
 
 from palio.access.domain import Role
 from palio.errors import Conflict
-from palio.experiments.designs.design import Metrics, Stopping, Type
+from palio.experiments.designs.design import Metrics, Stopping, Type, Variant
 from palio.experiments.designs.policy import Policy, PolicyKind
+from palio.experiments.designs.risk import StopLoss
 from palio.experiments.domain import State
 from palio.experiments.evaluating import EVALUATOR, Act, Evaluator
 from palio.experiments.events import OutcomeDraft
@@ -166,6 +167,35 @@ def test_what_is_invalid_is_paused(serving: Wired) -> None:
     assert paused.reason.startswith("invalid: units are not split as designed")
     serving.clock.advance(30)
     assert watched.step() == []
+
+
+def test_one_of_several_that_has_lost_enough_is_sent_home_alone(wired: Wired) -> None:
+    wired.serve("1", "2", "3")
+    shares = {"control": 0.5, "good": 0.3, "bad": 0.2}
+    wired.run(
+        automatic(
+            unit="request",
+            metrics=Metrics("revenue:higher"),
+            stop_loss=StopLoss(metric="revenue", max_drawdown=5),
+            variants=tuple(
+                Variant(key, version, shares[key])
+                for key, version in zip(shares, "123", strict=True)
+            ),
+        )
+    )
+    units = [f"r{number}" for number in range(200)]
+    for given in wired.experiments.assign_many("exp", units, record=True):
+        value = -1.0 if given.variant == "bad" else 1.0
+        wired.outcomes.record([OutcomeDraft(unit=given.unit, name="revenue", value=value)])
+    watched = evaluator(wired)
+    assert watched.step() == [("exp", DecisionKind.KEEP_RUNNING, True)]
+    found = wired.experiments.get("exp")
+    assert found.state is State.RUNNING
+    # 0.5 and 0.3, as shares of what is left
+    assert found.weights == pytest.approx({"control": 0.625, "good": 0.375, "bad": 0.0})
+    assert audited(wired)[-1] == (EVALUATOR, "experiment.reweight")
+    wired.clock.advance(30)
+    assert watched.step() == [("exp", DecisionKind.KEEP_RUNNING, False)]
 
 
 def test_what_is_not_automatic_is_only_looked_at(serving: Wired) -> None:

@@ -6,6 +6,7 @@ from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from palio.errors import InvalidOutcome, NotFound, TooLarge
@@ -87,6 +88,27 @@ def test_times_are_kept(served: Wired) -> None:
     at = datetime(2020, 2, 29, 12, 0, 0, 1, tzinfo=UTC)
     record(served, OutcomeDraft(request_id="r", value=1, at=at))
     assert kept(served)[0].at == at
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float64(0.5), 0.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.str_("good"), "good"),
+        (np.bool_(True), True),
+        (np.array([1, 0]), [1, 0]),
+        ([np.int64(1), 0], [1, 0]),
+    ],
+)
+def test_values_of_numpy_are_kept_as_python_has_them(
+    served: Wired, value: Any, plain: object
+) -> None:
+    draft = OutcomeDraft(request_id="later", value=value)
+    assert (type(draft.value), draft.value) == (type(plain), plain)
+    assert record(served, draft)[0] == 1
+    assert kept(served)[0].value == plain
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from palio.artifacts.flavors import (
     Movable,
     Safety,
     SelfDescribing,
+    Wrapping,
     named,
     recognise,
 )
@@ -100,6 +101,8 @@ class ArtifactLoader:
         flavor = self._allowed(version)
         own, first = parted(self._files(version))
         model = flavor.restore(own)
+        if isinstance(flavor, Wrapping):
+            model = flavor.wrapped(model)
         steps = [
             ("preprocessor", restored(path, content, self._trust, what=version.reference))
             for path, content in first.items()

@@ -163,7 +163,14 @@ class Evaluator:
 def verb_for(
     experiments: Experiments, experiment: Experiment, decision: Decision
 ) -> Callable[[str, str], object] | None:
-    """Return what is done on a decision, with key and reason; nothing where one goes on."""
+    """Return what is done on a decision, with key and reason.
+
+    Where one goes on that is nothing, unless one of several has lost enough: then its weight goes
+    to the others. A bandit's refresh does that by itself.
+    """
+    if decision.kind is DecisionKind.KEEP_RUNNING:
+        moves, loser = experiment.design.policy.moves, decision.variant
+        return None if moves or loser is None else partial(_sent_home, experiments, loser)
     chosen = partial(experiments.complete, chosen=decision.variant)
     verbs: dict[DecisionKind, Callable[[str, str], object]] = {
         DecisionKind.SHIP: experiments.ship if experiment.design.ships else chosen,
@@ -172,6 +179,14 @@ def verb_for(
         DecisionKind.INVALID: experiments.pause,
     }
     return verbs.get(decision.kind)
+
+
+def _sent_home(experiments: Experiments, loser: str, key: str, reason: str) -> Experiment:
+    """Give one variant no weight any more, and the others what they had of the rest."""
+    left = {**experiments.get(key).weights, loser: 0.0}
+    total = sum(left.values())
+    shares = {variant: weight / total for variant, weight in left.items()}
+    return experiments.reweight(key, shares, reason)
 
 
 def reasons_of(decision: Decision) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from palio.errors import InvalidInput, InvalidOutcome
 from palio.registry.signature import Label
@@ -32,6 +33,7 @@ __all__ = [
 LABEL = "label"
 LONGEST_ID = 256  # characters of a request_id, unit or outcome_id: they are keys of indexes
 _LARGEST = 1e60  # squares of squares of it are still numbers
+_PLAIN = frozenset({bool, int, float, str})
 Value = Label | list[Label]
 Subject = tuple[str | None, str | None, str | None, str | None]
 
@@ -160,6 +162,7 @@ class OutcomeDraft:
     ``experiment`` as a whole: exactly one of them. ``value`` is a number, or for the
     ``label`` of a request one of the version's classes; a list, when the request had several
     rows. ``outcome_id`` makes repeats harmless; without it a request has one outcome of a name.
+    Values of numpy become Python's.
     """
 
     value: Value
@@ -170,6 +173,10 @@ class OutcomeDraft:
     at: datetime | None = None
     experiment: str | None = None
     variant: str | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.value) not in _PLAIN:
+            object.__setattr__(self, "value", _plain(self.value))
 
     @property
     def subject(self) -> Subject:
@@ -222,6 +229,14 @@ class Receipt:
     repeated: int
     unknown: int
     late: int = 0
+
+
+def _plain(value: Any) -> Any:
+    """Return scalars and arrays of numpy, also in a list, as Python's own; others as they are."""
+    if type(value) is list:
+        return [one if type(one) in _PLAIN else _plain(one) for one in value]
+    tolist = getattr(value, "tolist", None)
+    return tolist() if callable(tolist) else value
 
 
 def check_draft(number: int, draft: OutcomeDraft) -> None:

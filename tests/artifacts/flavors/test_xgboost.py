@@ -117,6 +117,23 @@ def test_files_are_recognised_and_answer(name: str, tmp_path: Path) -> None:
     assert predictor.predict(ROWS).probabilities == model.predict_proba(INPUTS).tolist()
 
 
+@pytest.mark.parametrize("kind", ["XGBClassifier", "XGBRegressor"])
+def test_who_has_saved_an_estimator_gets_one_back(kind: str, tmp_path: Path) -> None:
+    model = getattr(xgboost, kind)(n_estimators=5).fit(INPUTS, LABELS)
+    FLAVOR.save(model, tmp_path, FLAVOR.infer_signature(model, INPUTS))
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    found: Any = FLAVOR.wrapped(FLAVOR.restore(files))
+    assert type(found) is type(model)
+    assert found.predict(INPUTS).tolist() == model.predict(INPUTS).tolist()  # witness: itself
+
+
+def test_who_has_saved_a_booster_gets_that(tmp_path: Path) -> None:
+    model = booster()
+    FLAVOR.save(model, tmp_path, FLAVOR.infer_signature(model, INPUTS))
+    restored = FLAVOR.restore({"model.json": (tmp_path / "model.json").read_bytes()})
+    assert FLAVOR.wrapped(restored) is restored
+
+
 def test_another_process_answers_the_same_bit_for_bit(tmp_path: Path) -> None:
     model = classifier()
     found = asked_elsewhere(tmp_path, model, INPUTS, ROWS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from tests.dialects.documented import documents
 from tests.dialects.exchanges import same_as_golden
@@ -31,6 +34,7 @@ from palio.errors import (
     InvalidInput,
     InvalidOutcome,
     NotFound,
+    StoreUnavailable,
 )
 from palio.experiments.designs.design import Type
 from palio.experiments.domain import State
@@ -219,6 +223,34 @@ def test_no_result_is_lost(desk: Desk) -> None:
     assert engine.get_model_allocation(test_id) == "a_one:1.0.0"
 
 
+@documents("crowetrade:record")
+def test_what_is_recorded_again_counts_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_id = desk.test("o_one:1.0.0", "o_two:1.0.0", allocation_strategy="fixed")
+    engine = desk.engine
+    given = engine.get_model_allocation(test_id)
+    outcomes = engine._verbs.outcomes
+
+    def lost(drafts: Any) -> None:
+        outcomes.record(drafts)
+        raise StoreUnavailable("the answer did not arrive")
+
+    with monkeypatch.context() as patch:
+        verbs = dataclasses.replace(engine._verbs, outcomes=SimpleNamespace(record=lost))
+        patch.setattr(ABTestEngine, "_verbs", property(lambda _: verbs))
+        with pytest.raises(StoreUnavailable):
+            engine.record_result(test_id, given, 0.25)
+    assert count(desk, test_id) == {"units": 1, "results": 1}
+    engine.record_result(test_id, given, 0.25)
+    assert count(desk, test_id) == {"units": 1, "results": 1}
+    model = engine.get_model_allocation(test_id, request_id="order-77")
+    for value in (0.5, 0.5, -0.5):  # the last one corrects
+        engine.record_result(test_id, str(model), value, request_id="order-77")
+    arms = engine.get_test_results(test_id)["arms"]
+    total = sum(arm["mean_return"] * arm["results"] for arm in arms)
+    assert total == pytest.approx(0.25 - 0.5)
+    assert count(desk, test_id) == {"units": 2, "results": 2}
+
+
 def count(desk: Desk, test_id: str) -> dict[str, int]:
     """Return how many units and results there are, by Palio's own count."""
     arms = desk.native.experiments.analyze(test_id).arms
@@ -246,18 +278,33 @@ def test_what_cannot_be_recorded_leaves_the_request_open(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"model_registry_ids": ["c_one:1.0.0"]}, "needs at least two variants"),
+        ({"model_registry_ids": ["c_one:1.0.0"]}, "model_registry_ids: .* at least 2 items"),
+        ({"model_registry_ids": []}, "model_registry_ids: .* at least 2 items"),
+        (
+            {"model_registry_ids": "c_one:1.0.0"},
+            "model_registry_ids: Input should be a valid list",
+        ),
         (
             {"allocation_strategy": "random"},
-            "allocation_strategy must be one of fixed, epsilon_greedy",
+            "allocation_strategy: .*'thompson_sampling'.*'random'",
         ),
-        ({"significance_level": 0.9}, "alpha must be in"),
-        ({"max_duration_days": -1}, "max_duration_s must be in"),
-        ({"min_allocation_per_arm": 0.7}, "min_weight must be at most"),
+        ({"significance_level": 0.9}, r"significance_level: .* or equal to 0\.2, got 0\.9"),
+        ({"minimum_sample_size": "many"}, "minimum_sample_size: .* valid integer.*got 'many'"),
+        ({"minimum_sample_size": 0}, "minimum_sample_size: .* or equal to 1, got 0"),
+        ({"max_duration_days": -1}, "max_duration_days: .* greater than 0, got -1"),
+        ({"max_duration_days": None}, "max_duration_days: .* valid number, got None"),
+        ({"stop_loss_threshold": 0.05}, "stop_loss_threshold: .* or equal to 0, got 0.05"),
+        ({"stop_loss_threshold": float("nan")}, "stop_loss_threshold: .*, got nan"),
+        ({"created_by": ""}, "created_by: .* at least 1 character"),
+        ({"hypotesis": "x"}, "hypotesis: Unexpected keyword argument"),
+        ({"min_allocation_per_arm": 0.7}, "must allow equal shares of 0.5, got 0.7 and 0.8"),
+        ({"max_allocation_per_arm": 0.3}, "must allow equal shares of 0.5, got 0.05 and 0.3"),
+        ({"allocation_weights": [0.5, "b"]}, r"allocation_weights\.1: .* valid number.*'b'"),
         ({"allocation_weights": [0.5, 0.6]}, "summing to 1, or percentages that sum to 100"),
         ({"allocation_weights": [70, 20]}, "which sum to 90"),
-        ({"objective": "sharpe"}, "objective must be return or win_rate"),
-        ({"additional_metrics": {"slippage": "less"}}, "slippage must be better higher or lower"),
+        ({"objective": "sharpe"}, "objective: .*'return' or 'win_rate', got 'sharpe'"),
+        ({"additional_metrics": {"slippage": "less"}}, "slippage: .*'higher' or 'lower'"),
+        ({"additional_metrics": ["slippage"]}, "additional_metrics: "),
     ],
 )
 def test_tests_that_cannot_be(desk: Desk, fields: dict[str, Any], said: str) -> None:
@@ -268,6 +315,30 @@ def test_tests_that_cannot_be(desk: Desk, fields: dict[str, Any], said: str) -> 
     with pytest.raises(InvalidInput, match=said):
         desk.engine.create_test(create_ab_test(**asked))
     assert "never" not in {one.key for one in desk.native.experiments.list()}
+
+
+def test_no_field_is_left_out() -> None:
+    with pytest.raises(InvalidInput, match="name: Field required"):
+        create_ab_test(
+            test_id="t", description="", created_by="r", model_registry_ids=["a:1", "b:1"]
+        )
+
+
+@documents("crowetrade:record")
+def test_returns_come_out_of_a_frame(desk: Desk) -> None:
+    test_id = desk.test("np_one:1.0.0", "np_two:1.0.0", allocation_weights=np.array([0.5, 0.5]))
+    for value in pd.Series([0.25, -0.5, 0.125]).astype(np.float32):
+        given = desk.engine.get_model_allocation(test_id)
+        more = {"latency_ms": np.int64(15), "confidence": np.float64(0.5)}
+        desk.engine.record_result(test_id, given, value, more)  # type: ignore[arg-type]
+    arms = desk.engine.get_test_results(test_id)["arms"]
+    assert sum(arm["results"] for arm in arms) == 3
+    # powers of two are exact in both precisions
+    total = sum(arm["mean_return"] * arm["results"] for arm in arms)
+    assert total == pytest.approx(0.25 - 0.5 + 0.125)
+    with pytest.raises(InvalidInput, match="return is what return_value says"):
+        desk.engine.record_result(test_id, "np_one:1.0.0", 0.1, {"return": 0.2})
+    assert desk.native.experiments.get(test_id).weights.keys() == {"arm_0", "arm_1"}
 
 
 def test_unknown_ids(desk: Desk) -> None:

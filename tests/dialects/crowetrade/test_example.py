@@ -1,16 +1,24 @@
-"""The example runs from start to end in an empty folder."""
+"""The example and the page's own code run from start to end in an empty folder."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.e2e import servers
 
 import palio
+from palio import platform
+from palio.cli.app import run
 
-STORY = Path(__file__).parents[3] / "examples" / "crowetrade" / "story.py"
+ROOT = Path(__file__).parents[3]
+STORY = ROOT / "examples" / "crowetrade" / "story.py"
+PAGE = (ROOT / "docs" / "dialects" / "crowetrade.md").read_text(encoding="utf-8")
 
 
 def test_the_story(tmp_path: Path) -> None:
@@ -34,3 +42,20 @@ def test_the_story(tmp_path: Path) -> None:
     with palio.connect(home / "registry" / "palio.db") as native:
         assert native.models.aliases("signal_v1") == {"champion": "1.0.0"}
         assert native.experiments.get("signal_comparison_001").chosen == "arm_1"
+
+
+def test_the_page_s_code_runs_and_the_commands_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    exec(compile(block, "crowetrade.md", "exec"), names)
+    names["registry"].close()
+    assert capsys.readouterr().out == "running\n"
+    (commands,) = re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL)
+    for line in commands.splitlines():
+        assert run(platform, shlex.split(line)[1:]) == 0
+    told = capsys.readouterr().out
+    assert "signal_lasso" in told
+    assert "keep_running" in told

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
+import xgboost
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.dialects.documented import documents
@@ -34,7 +36,7 @@ from palio.errors import (
     UntrustedArtifact,
 )
 
-from .conftest import ROWS, Desk, model
+from .conftest import FEATURES, ROWS, Desk, model
 
 VOLATILE = ("created_at", "created_by", "model_checksum")
 
@@ -78,7 +80,7 @@ def test_the_documented_registration(desk: Desk) -> None:
     same_as_golden("crowetrade/get_model", ["signal_v1", "1.0.0"], answer, volatile=VOLATILE)
     version = desk.native.versions.get("signal_v1:1.0.0")
     assert version.backtest == {"sharpe": 1.8, "returns": 0.25}
-    assert version.policy == desk.registry.get_policy(registry_id)
+    assert version.policy == desk.registry.get_metadata(registry_id).policy_config
     assert version.policy == {"position_size": 0.02, "max_leverage": 3.0}
     assert version.created_by == ("data_scientist" if desk.in_process else "desk")
     assert found.created_by == version.created_by
@@ -109,6 +111,10 @@ def test_other_metadata_than_the_document_shows(desk: Desk) -> None:
     assert desk.native.versions.get("risk_var:0.1.0").metrics["hit_rate"] == 0.61
     with pytest.raises(InvalidInput, match="backtest_note: metadata has no such field"):
         desk.register("risk_var:0.2.0", backtest_note="good")
+    with pytest.raises(InvalidInput, match=r"created_by: .* at least 1 character"):
+        desk.register("risk_var:0.2.0", created_by="")
+    with pytest.raises(InvalidInput, match=r"output_schema: .* valid dictionary, got 'float'"):
+        desk.register("risk_var:0.2.0", output_schema="float")
 
 
 @documents("crowetrade:latest", "crowetrade:semver")
@@ -229,6 +235,22 @@ def test_old_versions_are_deleted_unless_something_needs_them(desk: Desk) -> Non
     desk.native.versions.restore("twap:1.0.0")
 
 
+@documents("crowetrade:register", "crowetrade:metadata")
+def test_what_comes_back_is_what_was_registered(desk: Desk) -> None:
+    names = pd.DataFrame(ROWS, columns=FEATURES).columns
+    trained = xgboost.XGBRegressor(n_estimators=3).fit(ROWS, ROWS[:, 0])
+    metadata = create_model_metadata(
+        model_id="boosted", name="b", version="1.0.0", model_type="signal", created_by="ds",
+        input_features=names, backtest_sharpe=np.float32(1.5),
+    )  # fmt: skip
+    desk.registry.register_model(trained, metadata)
+    loaded, found = desk.registry.get_model("boosted")
+    assert type(loaded) is xgboost.XGBRegressor
+    assert loaded.predict(ROWS).tolist() == trained.predict(ROWS).tolist()
+    assert (list(found.input_features), found.backtest_sharpe) == (FEATURES, 1.5)
+    assert desk.native.versions.get("boosted:1.0.0").flavor == "xgboost"
+
+
 def rebalance(table: object) -> list[float]:
     """Answer every row alike."""
     return [0.5 for _ in table]  # type: ignore[attr-defined]
@@ -282,6 +304,12 @@ def test_versions_that_were_made_by_others_are_seen(desk: Desk) -> None:
     assert dataclasses.replace(found, description="x").description == "x"
     desk.registry.promote_model("native:v1", ModelStatus.PRODUCTION, approved_by="lead_quant")
     assert desk.native.models.aliases("native") == {"champion": "v1"}
+
+
+def test_a_registry_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match=r"registry_path .* cannot be a folder: File exists"):
+        ModelRegistry(tmp_path / "file")
 
 
 def test_a_server_needs_a_key(prepared_sqlite: Path, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_stop_loss_ends_what_loses(desk: Desk) -> None:
 
 
 @documents("crowetrade:stop-loss")
-@pytest.mark.parametrize("strategy", ["fixed", "thompson"])
+@pytest.mark.parametrize("strategy", ["fixed", "thompson_sampling"])
 def test_one_of_three_that_loses_gets_nothing_any_more(desk: Desk, strategy: str) -> None:
     test_id = desk.test(
         "s_one:1.0.0", "s_two:1.0.0", "s_three:1.0.0", allocation_strategy=strategy,

@@ -22,7 +22,7 @@ from palio.dialects.crowetrade import (
     create_model_metadata,
 )
 
-from .conftest import ROWS, Desk, model
+from .conftest import ROWS, Desk, model, normal
 
 
 def files(folder: Path) -> set[str]:
@@ -120,7 +120,7 @@ def test_the_tree_of_tests(desk: Desk) -> None:
         "tests/test_001.json", "tests/test_002.json", "results/test_002_final.json",
     }  # fmt: skip
     told = json.loads((folder / "tests" / f"{running}.json").read_text())
-    assert (told["status"], told["allocation_strategy"]) == ("running", "thompson")
+    assert (told["status"], told["allocation_strategy"]) == ("running", "thompson_sampling")
     assert [arm["model_registry_id"] for arm in told["arms"]] == ["t_one:1.0.0", "t_two:1.0.0"]
     final = json.loads((folder / "results" / "test_002_final.json").read_text())
     assert (final["status"], final["stop_reason"]) == ("cancelled", "the desk is closed")
@@ -129,6 +129,17 @@ def test_the_tree_of_tests(desk: Desk) -> None:
     assert sum(arm["results"] for arm in final["arms"]) == sum(
         arm.metrics["return"].n for arm in record.arms
     )
+
+
+@documents("crowetrade:tests-tree")
+def test_files_tell_the_shares_that_moving_weights_began_with(desk: Desk) -> None:
+    test_id = desk.test("v_one:1.0.0", "v_two:1.0.0", allocation_weights=[0.4, 0.6])
+    desk.feed(test_id, {"arm_0": normal(1, 0.0), "arm_1": normal(2, 0.1)}, 120)
+    moved = desk.engine.get_test_results(test_id)["arms"]
+    assert [arm["allocation_weight"] for arm in moved] == pytest.approx([0.2, 0.8])
+    desk.engine.stop_test(test_id)
+    told = json.loads((desk.folder / "ab_tests" / "tests" / f"{test_id}.json").read_text())
+    assert [arm["allocation_weight"] for arm in told["arms"]] == [0.4, 0.6]
 
 
 def test_a_server_keeps_the_folders_current_that_its_settings_name(

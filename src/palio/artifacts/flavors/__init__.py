@@ -25,6 +25,7 @@ __all__ = [
     "Movable",
     "Safety",
     "SelfDescribing",
+    "Wrapping",
     "model_file",
     "named",
     "needed",
@@ -114,6 +115,15 @@ class Flavor(Protocol):
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
         """Make verified bytes a predictor; raises as ``restore``, and if it does not fit."""
+        ...
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """A flavor that keeps the inside of what people hold in their hands."""
+
+    def wrapped(self, restored: object) -> object:
+        """Return what ``restore`` returned in the wrapper that it was registered in."""
         ...
 
 

@@ -65,6 +65,11 @@ class Awaited:
                 return self._answer(model) if model.request_id not in self._answered else None
             return self._answer(queue.popleft()) if queue else None
 
+    def reopen(self, request_id: str | None) -> None:
+        """Forget that a request has its result: nobody knows whether it was kept."""
+        with self._lock:
+            self._answered.pop(str(request_id), None)
+
     def _answer(self, allocation: Allocation) -> Allocation:
         self._answered[allocation.request_id] = None
         if len(self._answered) > 2 * _MOST:

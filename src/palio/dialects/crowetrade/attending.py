@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 from palio.errors import Conflict, Forbidden
-from palio.experiments.domain import Experiment, State
+from palio.experiments.domain import State
 from palio.experiments.evaluating import reasons_of, verb_for
-from palio.experiments.judging.analysis import Decision
 from palio.experiments.service import Experiments
 
 __all__ = ["Pace", "attend"]
@@ -52,22 +51,8 @@ def attend(experiments: Experiments, key: str) -> None:
         return
     with suppress(Conflict, Forbidden):
         if found.design.automatic and not found.design.ships:
-            _act(experiments, found, experiments.analyze(key).decision)
+            decision = experiments.analyze(key).decision
+            if verb := verb_for(experiments, found, decision):
+                verb(key, reasons_of(decision))
         if found.design.policy.moves and experiments.get(key).state is State.RUNNING:
             experiments.refresh(key)
-
-
-def _act(experiments: Experiments, found: Experiment, decision: Decision) -> None:
-    verb = verb_for(experiments, found, decision)
-    if verb is not None:
-        verb(found.key, reasons_of(decision))
-    elif decision.variant is not None and not found.design.policy.moves:
-        left = _without(found.weights, decision.variant)
-        experiments.reweight(found.key, left, reasons_of(decision))
-
-
-def _without(weights: Mapping[str, float], arm: str) -> dict[str, float]:
-    """Return weights in which an arm has nothing, and the others what it had."""
-    left = {key: 0.0 if key == arm else weight for key, weight in weights.items()}
-    total = sum(left.values())
-    return {key: weight / total for key, weight in left.items()}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from palio.dialects.crowetrade.words import AllocationStrategy
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from palio.dialects.crowetrade.asking import checked
+from palio.dialects.crowetrade.words import POLICIES, AllocationStrategy
 from palio.errors import InvalidInput
 from palio.experiments.designs.design import (
     REQUEST,
@@ -18,7 +21,7 @@ from palio.experiments.designs.design import (
     Variant,
 )
 from palio.experiments.designs.metrics import Direction, Metric
-from palio.experiments.designs.policy import Belief, Policy, PolicyKind, one_of
+from palio.experiments.designs.policy import Belief, Policy, PolicyKind
 from palio.experiments.designs.risk import StopLoss
 from palio.registry.domain import Reference
 
@@ -27,7 +30,6 @@ __all__ = ["RETURN", "ABTestConfig", "create_ab_test", "draft_of"]
 RETURN = "return"
 _DAY_S = 86_400
 _LIKE = 1e-9  # how near to 1, or to 100, weights must sum
-_SIDES = {"higher": Direction.HIGHER, "lower": Direction.LOWER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,29 +67,43 @@ class ABTestConfig:
         or ``lower``, by name.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     test_id: str
     name: str
     description: str
-    model_registry_ids: Sequence[str]
-    created_by: str
+    model_registry_ids: Annotated[list[str], Field(min_length=2)]
+    created_by: Annotated[str, Field(min_length=1)]
     hypothesis: str = ""
-    allocation_strategy: AllocationStrategy | str = AllocationStrategy.THOMPSON_SAMPLING
-    allocation_weights: Sequence[float] | None = None
-    min_allocation_per_arm: float = 0.05
-    max_allocation_per_arm: float = 0.8
+    allocation_strategy: AllocationStrategy = AllocationStrategy.THOMPSON_SAMPLING
+    allocation_weights: list[float] | None = None
+    min_allocation_per_arm: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_allocation_per_arm: Annotated[float, Field(ge=0, le=1)] = 0.8
     objective: Literal["return", "win_rate"] = "return"
-    epsilon: float = 0.1
-    significance_level: float = 0.05
-    minimum_sample_size: int = 1_000
-    max_duration_days: float = 30
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 0.1
+    significance_level: Annotated[float, Field(ge=0.01, le=0.2)] = 0.05
+    minimum_sample_size: Annotated[int, Field(ge=1)] = 1_000
+    max_duration_days: Annotated[float, Field(gt=0)] = 30
     early_stopping: bool = True
-    stop_loss_threshold: float | None = -0.05
-    max_drawdown: float | None = None
-    additional_metrics: Mapping[str, str] = field(default_factory=lambda: {"latency_ms": "lower"})
+    stop_loss_threshold: Annotated[float, Field(le=0)] | None = -0.05
+    max_drawdown: Annotated[float, Field(gt=0)] | None = None
+    additional_metrics: Mapping[str, Literal["higher", "lower"]] = field(
+        default_factory=lambda: {"latency_ms": "lower"}
+    )
 
 
-create_ab_test = ABTestConfig
-"""The documented name of how a test is described."""
+_CONFIG = TypeAdapter(ABTestConfig)
+
+
+def create_ab_test(**given: Any) -> ABTestConfig:
+    """Describe a test, by the fields of `ABTestConfig`.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the field that is missing, unknown, of another type or out of its range.
+    """
+    return checked(_CONFIG, given)
 
 
 def draft_of(config: ABTestConfig, *, serves: bool) -> ExperimentDraft:
@@ -105,9 +121,7 @@ def draft_of(config: ABTestConfig, *, serves: bool) -> ExperimentDraft:
     InvalidInput
         Naming the field that does not fit.
     """
-    model = (
-        Reference.parse(config.model_registry_ids[0]).model if config.model_registry_ids else ""
-    )
+    model = Reference.parse(config.model_registry_ids[0]).model
     versions = [one.removeprefix(f"{model}:") for one in config.model_registry_ids]
     shares = zip(versions, _shares(config), strict=True)
     policy = _policy(config)
@@ -161,9 +175,10 @@ def _shares(config: ABTestConfig) -> Sequence[float]:
 
 
 def _policy(config: ABTestConfig) -> Policy:
-    kind = one_of(PolicyKind, "allocation_strategy", str(config.allocation_strategy))
+    kind = POLICIES[config.allocation_strategy]
     if kind is PolicyKind.FIXED:
         return Policy()
+    _check_limits(config)
     beta = config.objective == "win_rate" and kind is PolicyKind.THOMPSON
     return Policy(
         kind=kind,
@@ -174,31 +189,31 @@ def _policy(config: ABTestConfig) -> Policy:
     )
 
 
+def _check_limits(config: ABTestConfig) -> None:
+    share = 1 / len(config.model_registry_ids)
+    limits = (config.min_allocation_per_arm, config.max_allocation_per_arm)
+    if not limits[0] <= share <= limits[1]:
+        name = "min_allocation_per_arm" if limits[0] > share else "max_allocation_per_arm"
+        raise InvalidInput(
+            f"min_allocation_per_arm and max_allocation_per_arm must allow equal shares of "
+            f"{share:.4g}, got {limits[0]:g} and {limits[1]:g}",
+            field=name,
+            value=getattr(config, name),
+        )
+
+
 def _metrics(config: ABTestConfig) -> Metrics:
     told = {RETURN: f"{RETURN}:higher", "win_rate": f"win_rate({RETURN}):higher"}
-    if config.objective not in told:
-        raise InvalidInput(
-            f"objective must be {' or '.join(told)}, got {config.objective!r}",
-            field="objective",
-            value=config.objective,
-        )
     goal = told.pop(config.objective)
-    more = [Metric(name, _side(name, side)) for name, side in config.additional_metrics.items()]
+    more = tuple(
+        Metric(name, Direction(f"{side}_is_better"))
+        for name, side in config.additional_metrics.items()
+    )
     return Metrics(
         goal=goal,
         secondary=(*told.values(), f"sharpe({RETURN}):higher", *(one.name for one in more)),
-        declared=tuple(more),
+        declared=more,
     )
-
-
-def _side(name: str, side: str) -> Direction:
-    if side not in _SIDES:
-        raise InvalidInput(
-            f"additional_metrics: {name} must be better higher or lower, got {side!r}",
-            field="additional_metrics",
-            value=side,
-        )
-    return _SIDES[side]
 
 
 def _stop_loss(config: ABTestConfig) -> StopLoss | None:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from palio.dialects.crowetrade import results
-from palio.dialects.crowetrade.allocations import Allocation, Awaited
+from palio.dialects.crowetrade.allocations import Allocation
 from palio.dialects.crowetrade.attending import Pace, attend
 from palio.dialects.crowetrade.designs import RETURN, ABTestConfig, draft_of
+from palio.dialects.crowetrade.joining import Joining, outcomes_of
+from palio.dialects.crowetrade.looks import drift_of, history_of
+from palio.dialects.crowetrade.planning import power_of
 from palio.dialects.crowetrade.registry import ModelRegistry
-from palio.dialects.crowetrade.trees import TestsTree
+from palio.dialects.crowetrade.results import results_of, winner_of
+from palio.dialects.crowetrade.trees import trees_of
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, Conflict, InvalidInput
+from palio.errors import AlreadyExists, Conflict, InvalidInput, PalioError
 from palio.experiments.designs.audience import Attributes
-from palio.experiments.designs.metrics import Source
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft, check_draft
-from palio.registry.domain import Reference
-from palio.stats import Baseline, Design, sample_size
+from palio.registry.domain import Reference, parted
 
 __all__ = ["ABTestEngine"]
-
-_TRIES = 10_000  # ids that are drawn for a unit of an arm
 
 
 class ABTestEngine:
@@ -52,11 +51,11 @@ class ABTestEngine:
     ) -> None:
         self._opened = model_registry.opened
         folder = test_storage_path or self._opened.settings.ab_tests_path
-        self._tree = None if folder is None else TestsTree(self._verbs, Path(folder))
+        self._trees = trees_of(self._verbs, tests=None if folder is None else Path(folder))
         self._ids = ids
         self._pace = Pace(clock)
-        self._awaited = Awaited()
-        self._follow()
+        self._results = Joining(self._verbs.experiments, ids)
+        self._trees.step()
 
     def create_test(self, test_config: ABTestConfig) -> str:
         """Draft a test and start it, in the name of who has created it; return its id.
@@ -75,7 +74,7 @@ class ABTestEngine:
         _ensure_endpoint(verbs, design.endpoint, test_config)
         verbs.experiments.draft(design)
         verbs.experiments.start(design.key)
-        self._follow()
+        self._trees.step()
         return design.key
 
     def get_model_allocation(
@@ -111,7 +110,7 @@ class ABTestEngine:
             return self._settled(experiment, given.version)
         model = experiment.variant(given.variant).reference(experiment.model)
         allocation = Allocation(model, test_id=test_id, arm_id=given.variant, request_id=unit)
-        return self._awaited.add(allocation)
+        return self._results.awaited.add(allocation)
 
     def record_result(
         self,
@@ -127,23 +126,19 @@ class ABTestEngine:
         It joins the request that is named, or that ``model_registry_id`` was allocated to; for a
         plain text the oldest one of this process that waits for a result of that arm, and
         otherwise a new one. None is lost: where an arm gets no requests any more, and of metrics
-        that the test does not measure, it is told of the arm as a whole.
+        that the test does not measure, it is told of the arm as a whole. Recorded again for a
+        ``request_id``, it replaces what was recorded before.
         """
         experiment = self._verbs.experiments.get(test_id)
-        values = {RETURN: return_value, **(additional_metrics or {})}
+        values = _values(return_value, additional_metrics or {})
         for number, (name, value) in enumerate(values.items()):
             check_draft(number, OutcomeDraft(name=name, value=value, unit=test_id))
-        unit, arm = self._joined(experiment, model_registry_id, request_id)
-        whole = {"experiment": test_id, "variant": arm}
-        measured = _measured(experiment) if unit is not None else ()
-        self._verbs.outcomes.record(
-            [
-                OutcomeDraft(
-                    name=name, value=value, **({"unit": unit} if name in measured else whole)
-                )
-                for name, value in values.items()
-            ]
-        )
+        unit, arm = self._results.joined(experiment, model_registry_id, request_id)
+        try:
+            self._verbs.outcomes.record(outcomes_of(experiment, values, unit=unit, arm=arm))
+        except PalioError:  # nobody knows whether it is kept: asked again, it is the same one
+            self._results.awaited.reopen(unit)
+            raise
         self._pace.count(test_id)
         self._look(test_id)
 
@@ -152,12 +147,12 @@ class ABTestEngine:
         self._look(test_id, now=True)
         experiments = self._verbs.experiments
         report = experiments.analyze(test_id)
-        found = results.results_of(experiments.get(test_id), report)
-        return {**found, "drift": results.drift_of(experiments.looks(test_id))}
+        found = results_of(experiments.get(test_id), report)
+        return {**found, "drift": drift_of(experiments.looks(test_id))}
 
     def get_test_history(self, test_id: str) -> list[dict[str, Any]]:
         """Return what every look has shown, oldest first."""
-        return results.history_of(self._verbs.experiments.looks(test_id))
+        return history_of(self._verbs.experiments.looks(test_id))
 
     def get_power_analysis(
         self, test_id: str, effect: float, *, power: float = 0.8
@@ -166,27 +161,9 @@ class ABTestEngine:
 
         The returns of the first arm so far say how much they vary.
         """
-        arm = self._verbs.experiments.analyze(test_id).arms[0]
-        known = arm.metrics.get(RETURN)
-        if known is None or not known.sd:
-            raise InvalidInput(
-                f"{test_id} has no two returns of {arm.variant} that differ; wait for them",
-                field="test_id",
-                value=test_id,
-            )
-        alpha = self._verbs.experiments.get(test_id).design.stopping.alpha
-        try:
-            plan = sample_size(
-                Baseline(known.mean, known.sd**2), effect, power=power, design=Design(alpha=alpha)
-            )
-        except ValueError as unfit:
-            raise InvalidInput(f"effect: {unfit}", field="effect", value=effect) from unfit
-        return {
-            "effect": plan.effect,
-            "power": plan.power,
-            "required_sample_size": plan.units,
-            "expected_sample_size": plan.expected_units,
-        }
+        experiments = self._verbs.experiments
+        report = experiments.analyze(test_id)
+        return power_of(experiments.get(test_id), report, effect=effect, power=power)
 
     def get_model_performance(self, model_id: str) -> dict[str, Any]:
         """Return the live figures of a model's versions in all tests, beside the backtests."""
@@ -199,19 +176,18 @@ class ABTestEngine:
                 {"test_id": one.key, **arm}
                 for one in started
                 if any(
-                    v.reference(one.model).startswith(f"{model_id}:") for v in one.design.variants
+                    parted(variant.version, one.model)[0] == model_id
+                    for variant in one.design.variants
                 )
-                for arm in results.results_of(one, self._verbs.experiments.analyze(one.key))[
-                    "arms"
-                ]
-                if arm["model_registry_id"].startswith(f"{model_id}:")
+                for arm in results_of(one, self._verbs.experiments.analyze(one.key))["arms"]
+                if Reference.parse(arm["model_registry_id"]).model == model_id
             ],
         }
 
     def stop_test(self, test_id: str, reason: str = "Manual stop") -> bool:
         """End a test without a winner."""
         self._verbs.experiments.stop(test_id, reason)
-        self._follow()
+        self._trees.step()
         return True
 
     @property
@@ -223,11 +199,7 @@ class ABTestEngine:
         if now or self._pace.is_due(test_id):
             attend(self._verbs.experiments, test_id)
             self._pace.done(test_id)
-            self._follow()
-
-    def _follow(self) -> None:
-        if self._tree is not None:
-            self._tree.step()
+            self._trees.step()
 
     def _settled(self, experiment: Experiment, otherwise: str | None) -> str:
         if experiment.state is State.RUNNING and otherwise is not None:  # it takes no part
@@ -235,50 +207,19 @@ class ABTestEngine:
         winner = None
         if experiment.ended_at is not None and experiment.started_at is not None:
             report = self._verbs.experiments.analyze(experiment.key)
-            winner = results.winner_of(experiment, report)
+            winner = winner_of(experiment, report)
         arm = experiment.variant(winner or experiment.control.key)
         return arm.reference(experiment.model)
 
-    def _joined(
-        self, experiment: Experiment, model: str, request_id: str | None
-    ) -> tuple[str | None, str]:
-        """Return the request that a result is of, if there is one, and the arm."""
-        arms = [
-            one.key
-            for one in experiment.design.variants
-            if one.reference(experiment.model) == str(model)
-        ]
-        if not arms:
-            known = [one.reference(experiment.model) for one in experiment.design.variants]
-            raise InvalidInput(
-                f"{experiment.key} does not compare {model}; it compares {', '.join(known)}",
-                field="model_registry_id",
-                value=str(model),
-            )
-        if request_id is not None:
-            return request_id, arms[0]
-        allocation = self._awaited.take(experiment.key, model)
-        if allocation is not None:
-            return allocation.request_id, allocation.arm_id
-        return self._new_unit(experiment, arms[0]), arms[0]
 
-    def _new_unit(self, experiment: Experiment, arm: str) -> str | None:
-        """Give a request that nobody knows of to the arm that has answered it."""
-        if experiment.state is not State.RUNNING or not experiment.weights[arm]:
-            return None
-        assigner = experiment.assigner()
-        drawn = (self._ids() for _ in range(_TRIES))
-        unit = next((one for one in drawn if assigner.assign(one, {}) == arm), None)
-        if unit is None:
-            return None
-        given = self._verbs.experiments.assign(experiment.key, unit)
-        return unit if given.variant == arm else None  # weights have moved meanwhile
-
-
-def _measured(experiment: Experiment) -> Collection[str]:
-    """Return the outcomes that a test measures of each request."""
-    bases = [base for metric in experiment.design.metrics.all for base in metric.bases]
-    return {base.name for base in bases if base.source is Source.OUTCOME}
+def _values(returned: float, more: Mapping[str, float]) -> Mapping[str, float]:
+    if RETURN in more:
+        raise InvalidInput(
+            f"additional_metrics: {RETURN} is what return_value says; give one of them",
+            field="additional_metrics",
+            value=more[RETURN],
+        )
+    return {RETURN: returned, **more}
 
 
 def _ensure_endpoint(verbs: Verbs, name: str, config: ABTestConfig) -> None:

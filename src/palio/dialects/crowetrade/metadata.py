@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from numbers import Real
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
+
+from palio.dialects.crowetrade.asking import checked
 from palio.dialects.crowetrade.words import ModelStatus, ModelType, worded
 from palio.errors import InvalidInput
 from palio.registry.domain import CHAMPION, Version
@@ -30,7 +33,7 @@ class ModelMetadata:
     metrics
         Other figures, as ``validation_score``.
     latency_requirements
-        Milliseconds that an answer may take.
+        Milliseconds that an answer may take, or several limits by name.
     model_checksum
         SHA-256 over the list of the version's files, each with its own.
     """
@@ -39,15 +42,15 @@ class ModelMetadata:
     name: str
     version: str
     model_type: ModelType | str
-    created_by: str
+    created_by: Annotated[str, Field(min_length=1)]
     description: str = ""
-    input_features: Sequence[str] = ()
+    input_features: list[str] = field(default_factory=list)
     output_schema: Mapping[str, str] = field(default_factory=dict)
     framework: str | None = None
     backtest: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     resource_requirements: Mapping[str, Any] | None = None
-    latency_requirements: float | None = None
+    latency_requirements: float | Mapping[str, Any] | None = None
     status: ModelStatus | str = ModelStatus.DEVELOPMENT
     created_at: datetime | None = None
     approval_status: str = "pending"
@@ -87,7 +90,6 @@ class ModelMetadata:
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         figures = {f"{_BACKTEST}{name}": value for name, value in plain.pop("backtest").items()}
         figures |= plain.pop("metrics")
-        plain["input_features"] = list(self.input_features)
         plain["output_schema"] = dict(self.output_schema)
         for name in ("created_at", "approved_at"):
             plain[name] = None if plain[name] is None else plain[name].astimezone(UTC).isoformat()
@@ -109,6 +111,7 @@ class ModelMetadata:
 
 
 _OWN = {one.name for one in fields(ModelMetadata)}
+_METADATA = TypeAdapter(ModelMetadata)
 
 
 def create_model_metadata(
@@ -133,30 +136,28 @@ def create_model_metadata(
     Raises
     ------
     InvalidInput
-        If one of ``more`` is neither a field nor a number.
+        If one of ``more`` is neither a field nor a number, or a field is of another type.
     """
-    given = {key: value for key, value in more.items() if key in _OWN}
-    figures = {key: value for key, value in more.items() if key not in _OWN and value is not None}
+    figures = {key: more.pop(key) for key in list(more) if key not in _OWN}
     for key, value in figures.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if isinstance(value, bool) or not isinstance(value, Real | None):
             raise InvalidInput(
                 f"{key}: metadata has no such field, and {value!r} is no figure; fields are "
                 f"{', '.join(sorted(_OWN))}; a figure is a number, as backtest_sharpe",
                 field=key,
             )
-    tested = [key for key in figures if key.startswith(_BACKTEST)]
-    return ModelMetadata(
-        model_id=model_id,
-        name=name,
-        version=version,
-        model_type=worded(ModelType, str(model_type)),
-        created_by=created_by,
-        **{
-            "backtest": {key.removeprefix(_BACKTEST): figures[key] for key in tested},
-            "metrics": {key: figures[key] for key in figures if key not in tested},
-            **given,
-        },
-    )
+    known = {key: value for key, value in figures.items() if value is not None}
+    tested = {key for key in known if key.startswith(_BACKTEST)}
+    given = {
+        "model_id": model_id,
+        "name": name,
+        "version": version,
+        "model_type": worded(ModelType, str(model_type)),
+        "created_by": created_by,
+        "backtest": {key.removeprefix(_BACKTEST): known[key] for key in tested},
+        "metrics": {key: known[key] for key in known if key not in tested},
+    }
+    return checked(_METADATA, given | more)
 
 
 def metadata_of(version: Version, models: Models) -> ModelMetadata:

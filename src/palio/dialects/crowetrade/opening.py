@@ -8,6 +8,7 @@ from palio.dialects.crowetrade.settings import CrowetradeSettings
 from palio.edge.dialects import connect
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
+from palio.errors import InvalidInput
 
 __all__ = ["Opened"]
 
@@ -37,7 +38,7 @@ class Opened:
         address = str(place) if "://" in str(place) else None
         self.folder = self.settings.registry_path if address or place is None else Path(place)
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make(self.folder)
         self.store = address or store or self.settings.store or self._own_store()
         self._key = key
         self._sessions: dict[str | None, Session] = {}
@@ -64,3 +65,14 @@ class Opened:
 
     def _own_store(self) -> str | None:
         return None if self.folder is None else str(self.folder / "palio.db")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failed:
+        raise InvalidInput(
+            f"registry_path {folder} cannot be a folder: {failed.strerror}; name another one",
+            field="registry_path",
+            value=str(folder),
+        ) from failed

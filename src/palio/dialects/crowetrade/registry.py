@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,19 +12,16 @@ import msgspec
 
 from palio.dialects.crowetrade.metadata import ModelMetadata, metadata_of
 from palio.dialects.crowetrade.opening import Opened
-from palio.dialects.crowetrade.trees import RegistryTree
+from palio.dialects.crowetrade.trees import trees_of
+from palio.dialects.crowetrade.versions import latest_of, signature_of
 from palio.dialects.crowetrade.words import GUARDED_LIFE, LIFE, ModelStatus, ModelType
 from palio.edge.dialects import restored
 from palio.edge.verbs import Verbs
 from palio.errors import AlreadyExists, CorruptArtifact, InvalidInput, NotFound, PalioError
-from palio.registry.domain import ArtifactFile, Attestation, Version
+from palio.registry.domain import Attestation, Version
 from palio.registry.ensembles.spec import ENSEMBLE
-from palio.registry.signature import Feature, FeatureType, Signature, Task
 
 __all__ = ["ModelRegistry"]
-
-_NUMBERS = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?P<before>-\S+)?")
-_ENDS = frozenset({ModelStatus.DEPRECATED, ModelStatus.ARCHIVED})
 
 
 class ModelRegistry:
@@ -48,14 +44,10 @@ class ModelRegistry:
         key: str | None = None,
     ) -> None:
         self.opened = Opened(registry_path, store=store, key=key)
-        folder, settings = self.opened.folder, self.opened.settings
-        self._tree = (
-            None
-            if folder is None
-            else RegistryTree(self._verbs, folder, models=settings.export_models)
-        )
+        models = self.opened.settings.export_models
+        self._trees = trees_of(self._verbs, registry=self.opened.folder, models=models)
         try:
-            self._follow()
+            self._trees.step()
         except PalioError:
             self.close()
             raise
@@ -80,8 +72,8 @@ class ModelRegistry:
         policy_config
             How its answers may be traded on.
         sample, target
-            Rows and labels that tell the types of what it takes and gives; otherwise all
-            ``input_features`` are numbers.
+            Rows and labels that tell the types of what it takes and gives: needed for a ``Path``;
+            otherwise all ``input_features`` are numbers.
 
         Returns
         -------
@@ -97,11 +89,11 @@ class ModelRegistry:
             policy=policy_config,
             sample=sample,
             target=target,
-            signature=None if told else _signature(model_object, metadata),
+            signature=None if told else signature_of(model_object, metadata),
             flavor=None if answers else "callables",
             **metadata.kept(),
         )
-        self._follow()
+        self._trees.step()
         return version.reference
 
     def get_model(self, model_id: str, version: str | None = None) -> tuple[Any, ModelMetadata]:
@@ -155,7 +147,7 @@ class ModelRegistry:
             versions.promote(registry_id, reason=why)
         else:
             versions.move(registry_id, str(new_status), why)
-        self._follow()
+        self._trees.step()
         return True
 
     def get_metadata(self, registry_id: str) -> ModelMetadata:
@@ -170,23 +162,18 @@ class ModelRegistry:
     ) -> list[ModelMetadata]:
         """Return all versions, newest first, or those of a type, a status, a person."""
         wanted = {"model_type": model_type, "status": status, "created_by": created_by}
-        asked = {name: value for name, value in wanted.items() if value is not None}
-        found = [
-            self._told(version)
-            for model in self._verbs.models.list()
-            for version in self._verbs.versions.list(model.name)
+        lines = [self._verbs.versions.list(model.name) for model in self._verbs.models.list()]
+        known = sorted(chain(*lines), key=lambda version: version.created_at, reverse=True)
+        return [
+            one
+            for one in map(self._told, known)
+            if all(value in {None, getattr(one, name)} for name, value in wanted.items())
         ]
-        chosen = [one for one in found if all(getattr(one, name) == asked[name] for name in asked)]
-        return sorted(chosen, key=lambda one: str(one.to_dict()["created_at"]), reverse=True)
-
-    def get_policy(self, registry_id: str) -> Mapping[str, Any] | None:
-        """Return the trading policy that a version was registered with."""
-        return self._verbs.versions.get(registry_id).policy
 
     def delete_model(self, registry_id: str, reason: str = "") -> bool:
         """Delete an old version that nothing points at; `palio models restore` takes it back."""
         self._verbs.versions.delete(registry_id, reason)
-        self._follow()
+        self._trees.step()
         return True
 
     def audit(self, model_id: str | None = None) -> list[dict[str, Any]]:
@@ -206,9 +193,14 @@ class ModelRegistry:
         CorruptArtifact
             Naming the first file that is not the one that was registered.
         """
+        if differences := self._verbs.artifacts.verify(registry_id).differences:
+            first = differences[0]
+            raise CorruptArtifact(
+                f"{registry_id}: {first.file} is not what was registered ({first.why})",
+                version=registry_id,
+                path=first.file,
+            )
         version = self._verbs.versions.get(registry_id)
-        for file in version.manifest.files:
-            _check(version, file, self._verbs.versions.fetch(registry_id, file.path))
         keys = [one.key_id for one in self._verbs.versions.attestations(registry_id)]
         return {
             "registry_id": version.reference,
@@ -259,10 +251,6 @@ class ModelRegistry:
     def _verbs(self) -> Verbs:
         return self.opened.verbs
 
-    def _follow(self) -> None:
-        if self._tree is not None:
-            self._tree.step()
-
     def _told(self, version: Version) -> ModelMetadata:
         return metadata_of(version, self._verbs.models)
 
@@ -271,10 +259,7 @@ class ModelRegistry:
             return self._verbs.versions.get(
                 model_id if version is None else f"{model_id}:{version}"
             )
-        found = self._verbs.versions.list(model_id)
-        if not found:
-            raise NotFound(f"{model_id} has no version", kind="version", name=model_id)
-        return max(found, key=_age)
+        return latest_of(model_id, self._verbs.versions.list(model_id))
 
     def _ensure_line(self, model_id: str) -> None:
         """Make the model, in the documented life, where there is none."""
@@ -287,40 +272,3 @@ class ModelRegistry:
                 self._verbs.models.create(model_id, "", life.name)
             except AlreadyExists:  # somebody else was first, or it was deleted: registering tells
                 return
-
-
-def _check(version: Version, file: ArtifactFile, content: Iterable[bytes]) -> None:
-    """Compare what has come of a file, also through a server, with its checksum."""
-    found = hashlib.sha256()
-    for chunk in content:
-        found.update(chunk)
-    if found.hexdigest() != file.sha256:
-        raise CorruptArtifact(
-            f"{version.reference}: {file.path} is not the file that was registered; its SHA-256 "
-            f"is {found.hexdigest()}, registered was {file.sha256}",
-            version=version.reference,
-            path=file.path,
-        )
-
-
-def _age(version: Version) -> tuple[bool, Sequence[int], bool, int]:
-    """Order versions: those in use last, then by number, then as they came."""
-    found = _NUMBERS.fullmatch(version.version)
-    numbers = [int(one) for one in found.groups()[:3]] if found else [-1]
-    final = found is not None and found["before"] is None
-    return version.stage not in _ENDS, numbers, final, version.ordinal
-
-
-def _signature(model: Any, metadata: ModelMetadata) -> Signature:
-    """Return what a model takes and gives, as far as it and its metadata tell."""
-    named = metadata.input_features or getattr(model, "feature_names_in_", ())
-    names = list(map(str, named)) or [
-        f"x{at}" for at in range(getattr(model, "n_features_in_", 0))
-    ]
-    labels = getattr(model, "classes_", ())
-    classes = labels.tolist() if hasattr(labels, "tolist") else labels
-    return Signature(
-        features=tuple(Feature(name, FeatureType.NUMBER) for name in names),
-        task=Task.CLASSIFICATION if len(classes) else Task.REGRESSION,
-        classes=tuple(classes),
-    )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import sqrt
 from typing import Any
 
-import msgspec
-
 from palio.dialects.crowetrade.designs import RETURN
-from palio.dialects.crowetrade.words import STATUSES
+from palio.dialects.crowetrade.words import STATUSES, STRATEGIES
 from palio.experiments.domain import Experiment
-from palio.experiments.judging.analysis import Arm, DecisionKind, Look, MetricFigures, Report
+from palio.experiments.judging.analysis import Arm, DecisionKind, MetricFigures, Report
 from palio.stats import AsymptoticRule, tuned_rho2
 
-__all__ = ["drift_of", "history_of", "results_of", "test_of", "winner_of"]
+__all__ = ["moment", "results_of", "test_of", "winner_of"]
 
 _NOTHING = MetricFigures(0, 0.0, 0.0)
 _DAY_S = 86_400
@@ -23,19 +20,22 @@ _TWO = 2
 
 
 def test_of(experiment: Experiment) -> dict[str, Any]:
-    """Return what a test compares and by what rules."""
+    """Return what a test compares and by what rules.
+
+    Weights that move by themselves are those that it began with: no file could keep up.
+    """
     design = experiment.design
     stop_loss = design.stop_loss
-    days = design.stopping.max_duration_s
+    days, moves = design.stopping.max_duration_s, design.policy.moves
     return {
         "test_id": experiment.key,
         "name": design.title or experiment.key,
         "description": design.description,
         "status": str(STATUSES[experiment.state]),
         "created_by": experiment.created_by,
-        "created_at": _moment(experiment.created_at),
-        "started_at": _moment(experiment.started_at),
-        "allocation_strategy": str(design.policy.kind),
+        "created_at": moment(experiment.created_at),
+        "started_at": moment(experiment.started_at),
+        "allocation_strategy": str(STRATEGIES.get(design.policy.kind, design.policy.kind)),
         "significance_level": design.stopping.alpha,
         "minimum_sample_size": design.stopping.min_sample,
         "max_duration_days": None if days is None else days / _DAY_S,
@@ -48,7 +48,7 @@ def test_of(experiment: Experiment) -> dict[str, Any]:
             {
                 "arm_id": one.key,
                 "model_registry_id": one.reference(experiment.model),
-                "allocation_weight": experiment.weights[one.key],
+                "allocation_weight": one.weight if moves else experiment.weights[one.key],
             }
             for one in design.variants
         ],
@@ -69,7 +69,7 @@ def results_of(experiment: Experiment, report: Report) -> dict[str, Any]:
         "requests_per_arm": total / len(arms),
         "decision": {"kind": str(report.decision.kind), "reasons": list(report.decision.reasons)},
         "winner": winner_of(experiment, report),
-        "stopped_at": _moment(experiment.ended_at),
+        "stopped_at": moment(experiment.ended_at),
         "stop_reason": experiment.reason,
     }
     if len(arms) == _TWO:
@@ -140,39 +140,6 @@ def _significance(experiment: Experiment, report: Report) -> dict[str, Any]:
     }
 
 
-def history_of(looks: Sequence[Look]) -> list[dict[str, Any]]:
-    """Return what each look has shown: significance over time."""
-    return [
-        {
-            "at": _moment(one.at),
-            "arm_id": one.variant,
-            "total_requests": one.units,
-            "effect": one.effect,
-            "confidence_interval": [one.lower, one.upper],
-            "p_value": one.p_value,
-            "weights": msgspec.to_builtins(one.weights),
-        }
-        for one in looks
-    ]
-
-
-def drift_of(looks: Sequence[Look]) -> Mapping[str, dict[str, float]]:
-    """Return how each challenger's lead has moved: before the middle of its results, and since.
-
-    The effect over all results is the mean of both stretches, weighted by their results.
-    """
-    found = {}
-    for arm in dict.fromkeys(one.variant for one in looks):
-        own = [one for one in looks if one.variant == arm and one.effect is not None]
-        known = [sum(one.known.values()) for one in own]
-        middle = next((at for at, n in enumerate(known) if 2 * n >= known[-1]), 0) if own else 0
-        if not own or known[middle] in (0, known[-1]):
-            continue
-        then, now = own[middle].effect or 0.0, own[-1].effect or 0.0
-        since = (known[-1] * now - known[middle] * then) / (known[-1] - known[middle])
-        found[arm] = {"earlier_effect": then, "recent_effect": since, "drift": since - then}
-    return found
-
-
-def _moment(at: datetime | None) -> str | None:
+def moment(at: datetime | None) -> str | None:
+    """Return a time as the document's files have it."""
     return None if at is None else at.astimezone(UTC).isoformat()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +21,23 @@ from palio.edge.verbs import Verbs
 from palio.registry.describing.documents import yaml_of
 from palio.registry.domain import Version
 
-__all__ = ["RegistryTree", "TestsTree", "chore"]
+__all__ = ["Trees", "chore", "trees_of"]
 
 _HEAD = "# Written by Palio from the versions of its store; changes here are lost.\n"
 _NOUNS = ("version.", "model.", "alias.")
 _BY_CLOUDPICKLE = "model.cloudpickle"
 
 
-class RegistryTree:
-    """``models/``, ``metadata/`` and ``policies/`` of a registry.
+@dataclass(frozen=True, slots=True)
+class _RegistryTree:
+    """``models/``, ``metadata/`` and ``policies/`` of a registry; ``models`` with model.pkl."""
 
-    Parameters
-    ----------
-    verbs
-        The store, or a function that gives it.
-    folder
-        Where they lie.
-    models
-        Whether ``model.pkl`` is written, too.
-    """
+    _verbs: Verbs
+    _folder: Path
+    _models: bool
 
-    def __init__(self, verbs: Verbs, folder: Path, *, models: bool = True) -> None:
-        self._verbs = verbs
-        self._folder = folder
-        self._models = models
-        self._follower = Follower(verbs.audit, folder, self._project)
-
-    def step(self) -> None:
-        """Bring the files up to what the store says."""
-        self._follower.step()
-
-    def _project(self, entries: Sequence[AuditEntry]) -> None:
+    def project(self, entries: Sequence[AuditEntry]) -> None:
+        """Bring the files up to what entries say."""
         subjects = [one.subject for one in entries if one.action.startswith(_NOUNS)]
         touched = dict.fromkeys(one.partition(":")[0].partition("@")[0] for one in subjects)
         for model in touched:
@@ -108,64 +96,65 @@ class RegistryTree:
         return self._folder / "metadata" / f"{version.reference}.json"
 
 
-class TestsTree:
-    """``tests/`` and ``results/`` of an engine.
-
-    Parameters
-    ----------
-    verbs
-        The store.
-    folder
-        Where they lie.
-    """
-
-    def __init__(self, verbs: Verbs, folder: Path) -> None:
-        self._verbs = verbs
-        self._folder = folder
-        self._follower = Follower(verbs.audit, folder / "tests", self._project)
-
-    def step(self) -> None:
-        """Bring the files up to what the store says."""
-        self._follower.step()
-
-    def _project(self, entries: Sequence[AuditEntry]) -> None:
-        touched = [one.subject for one in entries if one.action.startswith("experiment.")]
-        for key in dict.fromkeys(touched):
-            experiment = self._verbs.experiments.get(key)
-            written(self._folder / "tests" / f"{key}.json", _json(test_of(experiment)))
-            if experiment.ended_at is not None and experiment.started_at is not None:
-                found = results_of(experiment, self._verbs.experiments.analyze(key))
-                written(self._folder / "results" / f"{key}_final.json", _json(found))
+def _project_tests(verbs: Verbs, folder: Path, entries: Sequence[AuditEntry]) -> None:
+    """Bring ``tests/`` and ``results/`` of an engine up to what entries say."""
+    touched = [one.subject for one in entries if one.action.startswith("experiment.")]
+    for key in dict.fromkeys(touched):
+        experiment = verbs.experiments.get(key)
+        written(folder / "tests" / f"{key}.json", _json(test_of(experiment)))
+        if experiment.ended_at is not None and experiment.started_at is not None:
+            found = results_of(experiment, verbs.experiments.analyze(key))
+            written(folder / "results" / f"{key}_final.json", _json(found))
 
 
-class _Chore:
-    """Both trees, kept current by a server."""
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The trees that somebody wants, brought up to the store in steps."""
 
-    rest_s = 1.0
-
-    def __init__(self, steps: Sequence[Callable[[], None]]) -> None:
-        self._steps = steps
+    followers: Sequence[Follower]
+    rest_s: float = 1.0
 
     def step(self) -> None:
         """Bring all files up to the store."""
-        for step in self._steps:
-            step()
+        for one in self.followers:
+            one.step()
 
     def release(self) -> None:
         """Do nothing: whoever comes next goes on from the cursors."""
 
 
-def chore(verbs: Verbs) -> _Chore | None:
-    """Return what keeps the folders current that the settings name; nothing where they do not."""
-    settings = CrowetradeSettings()
-    steps: list[Callable[[], None]] = []
-    if settings.registry_path is not None:
-        steps.append(
-            RegistryTree(verbs, settings.registry_path, models=settings.export_models).step
+def trees_of(
+    verbs: Verbs, *, registry: Path | None = None, tests: Path | None = None, models: bool = True
+) -> Trees:
+    """Return the trees of a registry and of its tests, where they have a folder.
+
+    Parameters
+    ----------
+    verbs
+        The store.
+    registry, tests
+        Where they lie, if they do.
+    models
+        Whether a registry's ``model.pkl`` are written, too.
+    """
+    followers = []
+    if registry is not None:
+        project = _RegistryTree(verbs, registry, models).project
+        followers.append(Follower(verbs.audit, registry, project))
+    if tests is not None:
+        followers.append(
+            Follower(verbs.audit, tests / "tests", partial(_project_tests, verbs, tests))
         )
-    if settings.ab_tests_path is not None:
-        steps.append(TestsTree(verbs, settings.ab_tests_path).step)
-    return _Chore(steps) if steps else None
+    return Trees(followers)
+
+
+def chore(verbs: Verbs) -> Trees | None:
+    """Return what keeps the folders current that the settings name; nothing where they do not."""
+    said = CrowetradeSettings()
+    found = trees_of(
+        verbs, registry=said.registry_path, tests=said.ab_tests_path, models=said.export_models
+    )
+    return found if found.followers else None
 
 
 def _json(content: Any) -> bytes:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import TypeVar
 
+from palio.experiments.designs.policy import PolicyKind
 from palio.experiments.domain import State
 from palio.registry.lifecycle import Lifecycle
 from palio.registry.requirements import FOUR_EYES
@@ -13,7 +14,9 @@ from palio.registry.requirements import FOUR_EYES
 __all__ = [
     "GUARDED_LIFE",
     "LIFE",
+    "POLICIES",
     "STATUSES",
+    "STRATEGIES",
     "AllocationStrategy",
     "ModelStatus",
     "ModelType",
@@ -46,10 +49,10 @@ class ModelType(enum.StrEnum):
 
 
 class AllocationStrategy(enum.StrEnum):
-    """How requests are shared out, each by Palio's policy of that name."""
+    """How requests are shared out."""
 
     FIXED = "fixed"
-    THOMPSON_SAMPLING = "thompson"
+    THOMPSON_SAMPLING = "thompson_sampling"
     UCB = "ucb"
     EPSILON_GREEDY = "epsilon_greedy"
 
@@ -64,6 +67,15 @@ class TestStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+POLICIES: Mapping[AllocationStrategy, PolicyKind] = {
+    AllocationStrategy.FIXED: PolicyKind.FIXED,
+    AllocationStrategy.THOMPSON_SAMPLING: PolicyKind.THOMPSON,
+    AllocationStrategy.UCB: PolicyKind.UCB,
+    AllocationStrategy.EPSILON_GREEDY: PolicyKind.EPSILON_GREEDY,
+}
+STRATEGIES: Mapping[PolicyKind, AllocationStrategy] = {
+    kind: strategy for strategy, kind in POLICIES.items()
+}
 STATUSES: Mapping[State, TestStatus] = {
     State.DRAFT: TestStatus.DRAFT,
     State.RUNNING: TestStatus.RUNNING,

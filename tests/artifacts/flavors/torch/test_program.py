@@ -57,6 +57,13 @@ def test_a_file_of_pytorch_answers_as_the_module_does() -> None:
     np.testing.assert_array_equal(restored(GOOD).answers(INPUTS), expected(MODEL))
 
 
+def test_it_takes_tensors_where_a_module_did() -> None:
+    rows = torch.tensor(INPUTS, dtype=torch.float32)
+    with torch.inference_mode():
+        # witness: the module itself
+        assert torch.equal(restored(GOOD)(rows), MODEL.eval()(rows))
+
+
 @pytest.fixture
 def mark(tmp_path: Path) -> Path:
     return tmp_path / "mark"

@@ -52,6 +52,10 @@ class Network:
             ) from error
         return replace(self, compute=moved, device=device)
 
+    def __call__(self, rows: Any) -> Any:
+        """Return what it makes of a tensor, as the module that was saved did."""
+        return self.compute(rows)
+
     def answers(self, numbers: Any) -> Any:
         """Return answers (n_rows,) or (n_rows, n_answers) float64, n_answers at least 2.
 

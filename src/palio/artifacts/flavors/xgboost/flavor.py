@@ -24,6 +24,8 @@ _UBJSON = b"{L" + (7).to_bytes(8, "big") + b"learner"
 _ESTIMATOR = "xgboost.sklearn.XGBModel"
 _CLASSIFIER = "xgboost.sklearn.XGBClassifier"
 _BOOSTER = "xgboost.core.Booster"
+_SAVED_BY = "scikit_learn"  # its attribute that only estimators write
+_ESTIMATORS = {"classifier": "XGBClassifier", "regressor": "XGBRegressor", "ranker": "XGBRanker"}
 _LABELS = frozenset({"binary:hinge", "multi:softmax"})  # they answer the index of a class
 _PROBABILITIES = frozenset({"binary:logistic", "multi:softprob"})
 
@@ -105,6 +107,16 @@ class XgboostFlavor:
                 value=name,
             ) from error
         return cast("object", booster)
+
+    def wrapped(self, restored: object) -> object:
+        """Return the estimator that a booster was saved by, or the booster, where by none."""
+        booster = cast("Any", restored)
+        kind = json.loads(booster.attr(_SAVED_BY) or "{}").get("_estimator_type")
+        if kind not in _ESTIMATORS:
+            return booster
+        estimator = getattr(needed("xgboost", extra="xgboost"), _ESTIMATORS[kind])()
+        estimator.load_model(booster.save_raw("ubj"))
+        return cast("object", estimator)
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> XgboostPredictor:
         """Make a predictor of bytes whose digests have been compared; raises as ``restore``."""
@@ -207,7 +219,7 @@ def _classes(booster: Any) -> int | None:
 def _rounds(booster: Any) -> int:
     # estimators stop at their best round when they predict, boosters use all: 0
     best = booster.attr("best_iteration")
-    return int(best) + 1 if best is not None and booster.attr("scikit_learn") else 0
+    return int(best) + 1 if best is not None and booster.attr(_SAVED_BY) else 0
 
 
 def _objective(booster: Any) -> str:
