@@ -29,6 +29,8 @@ ModelId = Annotated[str | None, Query(description="A model; A/B testing or produ
 RequestId = Annotated[str | None, Header(alias="X-Request-ID")]
 _PAUSES_S = (0.0, 0.2, 0.6)
 """What another process has opened is seen here twice a second."""
+_LATE = ("endpoint", "champion")
+"""What may be there already, and not seen yet."""
 Reader = Callable[[bytes, str | None], tuple[list[object], str | None]]
 
 
@@ -83,7 +85,7 @@ def _add_scoring(made: APIRouter, served: Served, chosen: CredtechSettings) -> N
                 try:
                     return await served.predict(request, question)
                 except NotFound as missing:
-                    if missing.details.get("kind") != "endpoint":
+                    if missing.details.get("kind") not in _LATE:
                         raise
                 await run_in_threadpool(opened, request)
                 await asyncio.sleep(pause_s)
