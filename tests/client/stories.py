@@ -259,7 +259,7 @@ STORY: list[Step] = [
     lambda p: p.experiments.refresh("b"),
     lambda p: p.experiments.weights("b", limit=1),
     lambda p: p.experiments.stop("b", "enough").state,
-    lambda p: p.experiments.start(p.experiments.draft(servers.design("back")).key).state,
+    lambda p: p.experiments.launch(servers.design("back")).state,
     lambda p: p.experiments.rollback("back", "complaints"),
     lambda p: [(raised.alert.kind, raised.alert.severity) for raised in p.alerts.list(last=7)],
     lambda p: p.keys.create("k", Role.OPERATOR, expires_in_days=1.5).key,

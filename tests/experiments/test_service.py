@@ -190,6 +190,28 @@ def test_one_experiment_on_an_endpoint(serving: Wired) -> None:
     assert serving.experiments.resume("a").state is State.RUNNING
 
 
+def test_a_launch_drafts_and_starts(serving: Wired) -> None:
+    made = serving.experiments.launch(design())
+    assert made == serving.experiments.get("exp")
+    assert (made.state, made.champion) == (State.RUNNING, "1")
+    assert made.frozen == made.design.digest
+    assert [entry.action for entry in serving.audit.list()[-2:]] == [
+        "experiment.draft",
+        "experiment.start",
+    ]
+
+
+def test_of_a_launch_that_fails_nothing_is_kept(serving: Wired) -> None:
+    serving.run(design("a"))
+    before = audited(serving)
+    with pytest.raises(Conflict, match="a is running on credit"):
+        serving.experiments.launch(design("b"))
+    with pytest.raises(AlreadyExists, match="take another key"):
+        serving.experiments.launch(design("a"))
+    assert [one.key for one in serving.experiments.list()] == ["a"]
+    assert audited(serving) == before
+
+
 # -- looks and records
 
 

@@ -66,6 +66,7 @@ SENT: dict[str, dict[str, Any]] = {
     "endpoints_override": {"json": {"version": "v1"}},
     "endpoints_weigh": {"json": {"weights": {"v1": 1.0}}},
     "experiments_draft": {"json": DESIGN},
+    "experiments_launch": {"json": DESIGN},
     "experiments_assign": {"json": {"unit": "u"}},
     "experiments_assign_many": {"json": {"units": ["u"]}},
     "experiments_stop": {"json": {"reason": "why"}},

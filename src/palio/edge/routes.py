@@ -156,6 +156,7 @@ ROUTES = (
     Route("POST", "/v1/deployments/{name}/undeploy", "deployments", "undeploy"),
     Route("GET", "/v1/experiments", "experiments", "list"),
     Route("POST", "/v1/experiments", "experiments", "draft"),
+    Route("POST", "/v1/experiments/launch", "experiments", "launch"),
     Route("GET", "/v1/experiments/{key}", "experiments", "get"),
     Route("POST", "/v1/experiments/{key}/start", "experiments", "start"),
     Route("POST", "/v1/assignments/{name}", "experiments", "assign"),

@@ -11,6 +11,7 @@ from palio.access.audit import Change
 from palio.access.domain import Identity, Role, requires
 from palio.errors import InvalidInput, NotFound
 from palio.experiments.alerting import alerts_of_look
+from palio.experiments.designs.design import ExperimentDraft
 from palio.experiments.domain import Experiment, State
 from palio.experiments.finding import find_experiment as _find
 from palio.experiments.finding import statistics_of as _statistics
@@ -130,10 +131,10 @@ class Reports:
             unit.audit.append(clear_folded(unit, _find(unit, key, lock=True), change))
         return self.verify(key)
 
-    def _fold_before(self, key: str) -> None:
+    def _fold_before(self, design: ExperimentDraft) -> None:
         """Fold what an experiment starts warm from."""
+        other = design.policy.warm_start
         with self.store.read() as unit:
-            other = _find(unit, key).design.policy.warm_start
             known = other is not None and unit.experiments.get(other) is not None
         if other is not None and known:
             self._fold(other)

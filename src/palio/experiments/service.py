@@ -49,28 +49,15 @@ class Experiments(Reports):
     def draft(self, design: ExperimentDraft) -> Experiment:
         """Keep a design; nothing is routed until it is started."""
         with self.store.write() as unit:
-            model = _model_of(unit, design.endpoint)
-            check_versions(unit, model, design)
-            if unit.experiments.get(design.key) is not None:
-                raise AlreadyExists(
-                    f"the experiment {design.key!r} exists; take another key",
-                    kind="experiment",
-                    name=design.key,
-                )
-            experiment = Experiment(
-                key=design.key,
-                design=design,
-                model=model,
-                salt=self.ids("salt_"),
-                state=State.DRAFT,
-                created_at=self.clock(),
-                created_by=self.actor.name,
-            )
-            experiment.split()  # refuses weights that are no distribution
-            unit.experiments.add(experiment)
-            after = {"endpoint": design.endpoint, "weights": experiment.weights}
-            unit.audit.append(self._change("experiment.draft", design.key, after=after))
-        return experiment
+            return self._drafted(unit, design)
+
+    @requires(Role.OPERATOR)
+    def launch(self, design: ExperimentDraft) -> Experiment:
+        """Keep a design and start it: where it cannot start, nothing of it is kept."""
+        self._fold_before(design)
+        with self.store.write() as unit:
+            _model_of(unit, design.endpoint, lock=True)
+            return self._started(unit, self._drafted(unit, design))
 
     @requires(Role.VIEWER)
     def list(self, endpoint: str | None = None) -> Sequence[Experiment]:
@@ -88,10 +75,9 @@ class Experiments(Reports):
     @requires(Role.OPERATOR)
     def start(self, key: str) -> Experiment:
         """Freeze the design and let its split route the endpoint's traffic."""
-        self._fold_before(key)
+        self._fold_before(self.get(key).design)
         with self.store.write() as unit:
-            experiment = _find(unit, key)
-            _model_of(unit, experiment.endpoint, lock=True)
+            _model_of(unit, _find(unit, key).endpoint, lock=True)
             experiment = _find(unit, key, lock=True)
             if experiment.state is not State.DRAFT:
                 raise Conflict(
@@ -100,21 +86,7 @@ class Experiments(Reports):
                     experiment=key,
                     state=experiment.state,
                 )
-            check_together(unit, experiment)
-            check_shippable(unit, experiment)
-            started = replace(
-                experiment,
-                state=State.RUNNING,
-                started_at=self.clock(),
-                champion=aliases.target(unit, experiment.model, CHAMPION),
-                frozen=experiment.design.digest,
-            )
-            unit.experiments.put_many([started])
-            head = max(unit.log.head(), forgotten_up_to(unit))
-            unit.cursors.put_many([Cursor(key, head, head, head)])
-            unit.published.put_many([first_weights(unit, started, head)])
-            self._audit_state(unit, experiment, started)
-        return started
+            return self._started(unit, experiment)
 
     @requires(Role.OPERATOR)
     def assign(self, name: str, unit: str, attributes: Attributes | None = None) -> Assignment:
@@ -301,6 +273,47 @@ class Experiments(Reports):
         with self.store.read() as unit:
             _find(unit, key)
             return latest_weights(unit, key, limit)
+
+    def _drafted(self, unit: ExperimentUnit, design: ExperimentDraft) -> Experiment:
+        model = _model_of(unit, design.endpoint)
+        check_versions(unit, model, design)
+        if unit.experiments.get(design.key) is not None:
+            raise AlreadyExists(
+                f"the experiment {design.key!r} exists; take another key",
+                kind="experiment",
+                name=design.key,
+            )
+        experiment = Experiment(
+            key=design.key,
+            design=design,
+            model=model,
+            salt=self.ids("salt_"),
+            state=State.DRAFT,
+            created_at=self.clock(),
+            created_by=self.actor.name,
+        )
+        experiment.split()  # refuses weights that are no distribution
+        unit.experiments.add(experiment)
+        after = {"endpoint": design.endpoint, "weights": experiment.weights}
+        unit.audit.append(self._change("experiment.draft", design.key, after=after))
+        return experiment
+
+    def _started(self, unit: ExperimentUnit, experiment: Experiment) -> Experiment:
+        check_together(unit, experiment)
+        check_shippable(unit, experiment)
+        started = replace(
+            experiment,
+            state=State.RUNNING,
+            started_at=self.clock(),
+            champion=aliases.target(unit, experiment.model, CHAMPION),
+            frozen=experiment.design.digest,
+        )
+        unit.experiments.put_many([started])
+        head = max(unit.log.head(), forgotten_up_to(unit))
+        unit.cursors.put_many([Cursor(experiment.key, head, head, head)])
+        unit.published.put_many([first_weights(unit, started, head)])
+        self._audit_state(unit, experiment, started)
+        return started
 
     def _end(self, key: str, state: State, reason: str, chosen: str | None = None) -> Experiment:
         self._fold(key)

@@ -183,6 +183,7 @@ def test_a_model_that_is_not_there(http: httpx.Client, method: str, path: str, n
         ("score", b"{}", "'x0'"),
         ("score", b'{"features": {"x0": 1, "x1": "much", "x2": 1}}', "'x1'"),
         ("score", b'{"features": {"x0": 1}, "request_id": 5}', "request_id must be a text"),
+        ("score", b'{"features": 5, "request_id": "r"}', "features must be an object"),
         ("batch-score", b'{"x0": 1}', "features must be a list"),
         ("batch-score", b"[[1, 2, 3]]", "features must be a list"),
         ("batch-score", b"[]", "rows is empty"),
@@ -195,6 +196,22 @@ def test_bodies_that_cannot_be_scored(
     answer = http.post(f"/api/{path}", content=body)
     assert answer.status_code == 422
     assert why in answer.json()["detail"]
+
+
+@documents("credtech:api-no-model-id", "credtech:model-not-found")
+@pytest.mark.parametrize("module_store", ["sqlite"], indirect=True)
+def test_production_is_seen_at_once_and_missed_in_words(
+    stocked: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALIO_CREDTECH_MODEL", "young")
+    with stocked.native() as opened, servers.serving(stocked.store) as address:
+        opened.register("young", servers.model(1.0), version="v1", sample=servers.SAMPLE)
+        with httpx.Client(base_url=f"{address}/api", timeout=servers.PATIENCE_S) as api:
+            for answer in (api.post("/score", json=ROW), api.get("/model-info")):
+                assert answer.status_code == 404
+                assert "no model is in production; palio credtech promote" in answer.text
+            opened.versions.promote("young:v1")
+            assert api.post("/score", json=ROW).json()["model_id"] == "v1"
 
 
 @documents("credtech:logs")

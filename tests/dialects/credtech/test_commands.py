@@ -178,7 +178,12 @@ def test_experiments_are_told_whoever_made_them(
     assert found["name"] == "Drei Modelle"
     code, out, _ = cli("get-experiment", experiment)
     assert code == 0
-    assert "v3.0.0 on brier: too_early" in out
+    head, *rows = out.partition("\nmodel id ")[2].splitlines()
+    assert head.split() == ["traffic", "percentage", "requests", "errors", "labelled", "brier",
+                            "accuracy", "latency", "ms", "error"]  # fmt: skip
+    assert rows[0].split() == ["model_v1", "50", "0", "0", "0"]  # of nothing there is no mean
+    assert re.search(r"^brier +v3.0.0 +model_v1 .*too_early", out, re.MULTILINE)
+    assert {one["mean"] for one in found["results"]["models"][0]["metrics"].values()} == {None}
 
 
 @documents("credtech:model-not-found")
@@ -190,6 +195,19 @@ def test_a_model_that_is_not_there(stocked: Town, cli: Cli, command: str, name: 
     assert err.startswith("error: Model Not Found: ")
     assert "Ensure the model ID is correct and the model exists in the registry" in err
     assert stocked.log.read_text(encoding="utf-8").count("Model Not Found") > 0
+
+
+@documents("credtech:model-not-found")
+@pytest.mark.usefixtures("stocked")
+def test_messages_say_what_to_do(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is no model ID; palio credtech list-models shows them" in cli("get-model", "../x")[2]
+    monkeypatch.setenv("PALIO_CREDTECH_DECISIONS", "approved")
+    code, _, err = cli("list-models")
+    assert (code, "setting PALIO_CREDTECH_DECISIONS: Invalid JSON" in err) == (2, True)
+    monkeypatch.setenv("PALIO_CREDTECH_DECISIONS", '{"1": "refused"}')
+    monkeypatch.setenv("PALIO_CREDTECH_MODEL", "empty")
+    code, _, err = cli("get-model", "v1")
+    assert (code, "'empty' has no models yet; palio credtech train" in err) == (3, True)
 
 
 @documents("credtech:experiment-creation-failed")
@@ -219,13 +237,19 @@ def test_an_experiment_that_cannot_be_created(
 
 
 @documents("credtech:experiment-creation-failed")
-def test_one_experiment_runs_at_a_time(stocked: Town, cli: Cli, experiment: str) -> None:
+def test_one_experiment_runs_at_a_time(
+    stocked: Town, cli: Cli, told: Told, experiment: str
+) -> None:
+    before = told("list-experiments")
     code, _, err = cli("create-experiment", "Second", "--model-ids", "model_v1,model_v2")
     assert code == 4
     assert f"Experiment Creation Failed: {experiment} is running on credtech" in err
     with stocked.native() as opened:
         running = [one.key for one in opened.experiments.list() if one.state is State.RUNNING]
         assert running == [experiment]
+    assert told("list-experiments") == before  # of what failed nothing is left behind
+    folders = {one.name for one in (stocked.registry / "experiments").iterdir()}
+    assert folders == {one["experiment_id"] for one in before}
 
 
 @documents("credtech:get-experiment", "credtech:stop-experiment")

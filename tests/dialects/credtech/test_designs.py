@@ -45,14 +45,21 @@ def test_percentages_become_shares(ids: str, split: str | None, shares: list[flo
         ("a,b", "inf,50", "sum to inf"),
         ("a,b", "0.8,0.2", "sum to 1"),  # shares are no percentages
         ("a,b", "", "2 model IDs and 0 traffic percentages"),
-        ("a", "100", "needs at least two variants"),
+        ("a", "100", "model IDs 'a' name fewer than two models"),
         ("a,a", "50,50", "named twice"),
-        (",", None, "needs at least two variants"),
+        (",", None, "fewer than two models"),
     ],
 )
 def test_what_is_no_split(ids: str, split: str | None, why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         variants(ids, split)
+
+
+@documents("credtech:create-experiment-name", "credtech:experiment-creation-failed")
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_experiment_has_a_name(name: str) -> None:
+    with pytest.raises(InvalidInput, match="has no name; give it one"):
+        design(Asked(name, "", "a,b", None), key="k", endpoint="e", task=Task.CLASSIFICATION)
 
 
 def test_what_decides_goes_with_what_models_answer() -> None:

@@ -99,8 +99,9 @@ def test_a_version_is_made_from_the_time_or_from_any_text(
         assert versions["release-7-b"].stage == "active"
         assert _aliases(opened) == before  # nothing was promoted
     assert (town.registry / "models" / "release-7-b" / "model.joblib").exists()
+    monkeypatch.setenv("PALIO_CREDTECH_DATA", "nowhere.csv")  # it is refused before it is read
     code, _, err = cli("train", "--version", "release 7/b", "--register")
-    assert (code, "release-7-b" in err) == (4, True)  # a version never changes
+    assert (code, "release-7-b exists" in err) == (4, True)  # a version never changes
     code, _, err = cli("train", "--version", "…")
     assert (code, "no letter or digit" in err) == (2, True)
 
@@ -125,6 +126,9 @@ def test_without_register_the_files_are_left_beside_the_registry(
     ]  # fmt: skip
     assert "draft" not in {one["model_id"] for one in told("list-models")}
     assert cli("get-model", "draft")[0] == 3
+    code, _, err = cli("train", "--version", town.registry.name)
+    assert (code, "the registry's own folder" in err) == (4, True)
+    assert not (town.registry / "model.joblib").exists()
 
 
 @documents("credtech:train")

@@ -12,7 +12,7 @@ import typer
 from palio.dialects.credtech.designs import Asked
 from palio.dialects.credtech.line import Line
 from palio.dialects.credtech.log import LOG, log_to
-from palio.dialects.credtech.printing import show, show_one
+from palio.dialects.credtech.printing import show, show_experiment, show_one
 from palio.dialects.credtech.records import training_record
 from palio.dialects.credtech.settings import settings
 from palio.dialects.credtech.training import Training, trained
@@ -182,7 +182,7 @@ def get_experiment(
     with _opened(ctx) as here:
         found = here.line.experiment(experiment_id)
         shown = {"results": here.line.results(found)}
-        show_one(here.line.told(found) | shown, as_json=as_json)
+        show_experiment(here.line.told(found) | shown, as_json=as_json)
 
 
 @app.command()

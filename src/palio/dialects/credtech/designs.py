@@ -26,6 +26,7 @@ _GOALS: Mapping[Task, tuple[str, str]] = {
 """What decides, and what is watched beside it, once labels arrive."""
 _WHOLE, _ROUNDING = 100.0, 1e-6
 _LONGEST_SLUG = 60
+_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,18 @@ def design(asked: Asked, *, key: str, endpoint: str, task: Task) -> ExperimentDr
     Raises
     ------
     InvalidInput
-        If there are fewer than two models, or one is named twice.
+        If it has no name, there are fewer than two models, or one is named twice.
     InvalidWeights
         If there is not one percentage a model, or they do not sum to 100.
     """
+    if not asked.name.strip():
+        raise InvalidInput("the experiment has no name; give it one", field="name", value="")
+    if len(asked.models) < _FEWEST:
+        raise InvalidInput(
+            f"model IDs {asked.model_ids!r} name fewer than two models; write model_v1,model_v2",
+            field="model_ids",
+            value=asked.model_ids,
+        )
     goal, beside = _GOALS[task]
     shares = _shares(asked)
     return ExperimentDraft(
@@ -107,7 +116,7 @@ def _percentages(text: str) -> list[float]:
 def _shares(asked: Asked) -> list[float]:
     count = len(asked.models)
     given = asked.traffic_split
-    split = [_WHOLE / max(count, 1)] * count if given is None else _percentages(given)
+    split = [_WHOLE / count] * count if given is None else _percentages(given)
     if len(split) != count:
         raise InvalidWeights(
             f"{count} model IDs and {len(split)} traffic percentages were given; give one "
@@ -117,7 +126,7 @@ def _shares(asked: Asked) -> list[float]:
         )
     total = math.fsum(split)
     fits = all(0 <= one <= _WHOLE for one in split) and abs(total - _WHOLE) <= _ROUNDING
-    if split and not fits:
+    if not fits:
         told = ", ".join(f"{one:g}" for one in split)
         raise InvalidWeights(
             f"traffic percentages {told} sum to {total:g}; each must be from 0 to 100, and "

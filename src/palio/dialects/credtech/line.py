@@ -12,7 +12,7 @@ from palio.dialects.credtech.records import Record, experiment_record, model_rec
 from palio.dialects.credtech.records import model_id as id_here
 from palio.dialects.credtech.settings import CredtechSettings
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, NotFound, PalioError
+from palio.errors import AlreadyExists, NotFound
 from palio.experiments.domain import Experiment
 from palio.registry.domain import CHAMPION, Version, parted
 from palio.registry.signature import Task
@@ -68,6 +68,14 @@ class Line:
             reference = f"{self.settings.model}@{CHAMPION}"
         with words.finding():
             return self.verbs.versions.get(reference)
+
+    def has(self, own: str) -> bool:
+        """Tell whether a model of that name is there."""
+        try:
+            self.verbs.versions.get(f"{self.settings.model}:{own}")
+        except NotFound:
+            return False
+        return True
 
     def record(self, version: Version) -> Record:
         """Return a version as a record of this dialect."""
@@ -130,12 +138,7 @@ class Line:
                 endpoint=self.open(),
                 task=task or Task.CLASSIFICATION,
             )
-            self.verbs.experiments.draft(made)
-            try:
-                return self.verbs.experiments.start(made.key)
-            except PalioError as error:
-                self.verbs.experiments.stop(made.key, f"it could not start: {error.message}")
-                raise
+            return self.verbs.experiments.launch(made)
 
     def stop(self, key: str) -> Experiment:
         """End an experiment; its requests go to production again."""

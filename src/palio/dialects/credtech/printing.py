@@ -14,9 +14,32 @@ from rich.text import Text
 from palio.dialects.credtech import files
 from palio.dialects.credtech.records import Record
 
-__all__ = ["show", "show_one"]
+__all__ = ["show", "show_experiment", "show_one"]
 
 _WIDE = 10_000  # columns where the output is no terminal: a row is one line
+_COMPARED = ("metric", "model_id", "baseline_model_id", "effect", "lower", "upper", "p_value",
+             "verdict")  # fmt: skip
+
+
+def show_experiment(record: Record, *, as_json: bool) -> None:
+    """Print an experiment as JSON, or as a list, a table of its models, and what they compare."""
+    results = record["results"]
+    if as_json or results is None:
+        show_one(record, as_json=as_json)
+        return
+    tables = ("models", "comparisons")
+    told = {name: value for name, value in results.items() if name not in tables}
+    show_one(record | {"results": told}, as_json=False)
+    rows = [_row(one) for one in results["models"]]
+    for found, names in ((rows, list(rows[0])), (results["comparisons"], _COMPARED)):
+        typer.echo()
+        show(found, names, as_json=False, empty="")
+
+
+def _row(model: Record) -> Record:
+    """Return a model's counts, and the mean of each metric beside them."""
+    means = {name: found["mean"] for name, found in model["metrics"].items()}
+    return {name: value for name, value in model.items() if name != "metrics"} | means
 
 
 def show(records: Sequence[Record], names: Sequence[str], *, as_json: bool, empty: str) -> None:
@@ -53,8 +76,6 @@ def _flat(record: Record, before: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, Mapping) and "verdict" in value:
-        return f"{value['model_id']} on {value['metric']}: {value['verdict']}"
     if isinstance(value, Mapping):
         share = value.get("traffic_percentage")
         told = value.get("model_id", json.dumps(value, default=str))

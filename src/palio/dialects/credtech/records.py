@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from palio.experiments.domain import Experiment
-from palio.experiments.judging.analysis import Report
+from palio.experiments.judging.analysis import MetricFigures, Report
 from palio.registry.domain import Version, parted
 
 __all__ = [
@@ -82,7 +82,7 @@ def results(experiment: Experiment, report: Report, *, line: str) -> Record:
                 "requests": arm.requests,
                 "errors": arm.errors,
                 "labelled": arm.labelled,
-                "metrics": arm.metrics,
+                "metrics": {name: _figures(found) for name, found in arm.metrics.items()},
             }
             for arm in report.arms
         ],
@@ -121,6 +121,16 @@ def _ids(experiment: Experiment, line: str) -> dict[str, str]:
     return {
         variant.key: model_id(variant.reference(experiment.model), line)
         for variant in experiment.design.variants
+    }
+
+
+def _figures(found: MetricFigures) -> Record:
+    """Return a metric's figures; of nothing there is no mean."""
+    known = found.n > 0
+    return {
+        "n": found.n,
+        "mean": found.mean if known else None,
+        "sd": found.sd if known else None,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
@@ -27,8 +26,8 @@ __all__ = ["router"]
 
 ModelId = Annotated[str | None, Query(description="A model; A/B testing or production if none")]
 RequestId = Annotated[str | None, Header(alias="X-Request-ID")]
-_PAUSES_S = (0.0, 0.2, 0.6)
-"""What another process has opened is seen here twice a second."""
+_LATE = ("endpoint", "champion")
+"""What another process may have made already: it is seen here twice a second."""
 Reader = Callable[[bytes, str | None], tuple[list[object], str | None]]
 
 
@@ -79,19 +78,20 @@ def _add_scoring(made: APIRouter, served: Served, chosen: CredtechSettings) -> N
             version=model_id_of(model, chosen.model) if model else None,
         )
         with words.loading():
-            for pause_s in _PAUSES_S:
-                try:
-                    return await served.predict(request, question)
-                except NotFound as missing:
-                    if missing.details.get("kind") != "endpoint":
-                        raise
-                await run_in_threadpool(opened, request)
-                await asyncio.sleep(pause_s)
+            try:
+                return await served.predict(request, question)
+            except NotFound as missing:
+                if missing.details.get("kind") not in _LATE:
+                    raise
+            await run_in_threadpool(seen, request)
             return await served.predict(request, question)
 
-    def opened(request: Request) -> None:
-        Line(verbs=served.verbs(request), settings=chosen).open()
+    def seen(request: Request) -> None:
+        """Make the endpoint if it is not there, and look at once at what others have done."""
+        verbs = served.verbs(request)
+        address = Line(verbs=verbs, settings=chosen).open()
         served.changed()
+        verbs.endpoints.loaded(address)
 
     @made.post("/score")
     async def score(

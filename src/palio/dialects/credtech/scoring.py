@@ -16,6 +16,7 @@ __all__ = ["asked", "batch_answer", "batch_asked", "score_answer"]
 
 _POINTS = 1_000
 _BINARY = 2
+_WRAPPING = {"features", "request_id"}
 
 
 def asked(body: bytes, request_id: str | None) -> tuple[list[object], str | None]:
@@ -68,9 +69,14 @@ def _parted(content: bytes) -> tuple[Any, Any]:
         body = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
         raise InvalidInput(f"the body is no JSON: {failed}", field="body") from failed
-    if isinstance(body, Mapping) and isinstance(body.get("features"), Mapping | list):
+    if isinstance(body, Mapping) and "features" in body and _is_wrapped(body):
         return body["features"], body.get("request_id")
     return body, None
+
+
+def _is_wrapped(body: Mapping[str, Any]) -> bool:
+    """Tell whether ``features`` holds the features; it could be the name of one."""
+    return isinstance(body["features"], Mapping | list) or set(body) <= _WRAPPING
 
 
 def _id(header: str | None, given: Any) -> str | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, cast
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, Json, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from palio.errors import InvalidInput
 
@@ -30,8 +31,8 @@ class CredtechSettings(BaseSettings):
         default="logistic", description="logistic, gradient-boosting or module:callable"
     )
     drop: str = Field(default="", description="Columns to leave out, with commas between")
-    decisions: Mapping[str, str] = Field(
-        default={"0": "approved", "1": "declined"},
+    decisions: Annotated[Json[Mapping[str, str]], NoDecode] = Field(
+        default=cast("Mapping[str, str]", '{"0": "approved", "1": "declined"}'),  # read as JSON
         description="What a class of the model means for the applicant, as JSON",
     )
     registry: Path | None = Field(

@@ -11,7 +11,7 @@ from palio.dialects.credtech.files import MODEL, as_joblib, as_json, keep, plots
 from palio.dialects.credtech.line import Line
 from palio.dialects.credtech.records import Record, training_record
 from palio.edge.session import Session
-from palio.errors import InvalidInput
+from palio.errors import AlreadyExists, InvalidInput
 
 __all__ = ["Training", "trained"]
 
@@ -33,7 +33,9 @@ def trained(session: Session, line: Line, asked: Training) -> Record:
     Raises
     ------
     InvalidInput
-        If the settings name no data or no target.
+        If the settings name no data or no target, or the version has no letter or digit.
+    AlreadyExists
+        If the version is there already: said before anything is trained.
     """
     chosen = line.settings
     for name, value in (("DATA", chosen.data), ("TARGET", chosen.target)):
@@ -44,11 +46,13 @@ def trained(session: Session, line: Line, asked: Training) -> Record:
                 "column to predict",
                 field=f"PALIO_CREDTECH_{name}",
             )
+    own = None if asked.version is None else _id_of(asked.version)
+    _check_free(line, own, asked)
     draft = session.train(
         chosen.data,
         target=chosen.target,
         model=chosen.model,
-        version=None if asked.version is None else _id_of(asked.version),
+        version=own,
         estimator=chosen.estimator,
         drop=chosen.dropped,
         description=asked.description,
@@ -62,6 +66,24 @@ def trained(session: Session, line: Line, asked: Training) -> Record:
         tags = {"version": str(asked.version)}
         version = line.verbs.versions.edit(version.reference, tags=tags)
     return line.record(version) | {"training": training_record(version.training)}
+
+
+def _check_free(line: Line, own: str | None, asked: Training) -> None:
+    if own is None:
+        return
+    if asked.keep and line.has(own):
+        raise AlreadyExists(
+            f"{own} exists, and versions never change; train under another version",
+            kind="version",
+            name=own,
+        )
+    if not asked.keep and own == line.settings.folder.name:
+        raise AlreadyExists(
+            f"{line.settings.folder} is the registry's own folder; --register the model, or train "
+            "under another version",
+            kind="version",
+            name=own,
+        )
 
 
 def _left(draft: Any, folder: Path, asked: Training) -> Record:

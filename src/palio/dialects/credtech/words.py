@@ -45,6 +45,14 @@ _MODEL = (
     "Model Not Found",
     "Ensure the model ID is correct and the model exists in the registry",
 )
+_NONE = "no model is in production; palio credtech promote MODEL_ID puts one there"
+_WHY: Mapping[str, str] = {
+    "model": "{name!r} has no models yet; palio credtech train --register makes the first",
+    "alias": _NONE,
+    "champion": _NONE,
+    "reference": "{value!r} is no model ID; palio credtech list-models shows them",
+}
+"""What is said here of what the core misses, by its kind or its field."""
 _EXPERIMENT = (
     "Experiment Not Found",
     "Ensure the experiment ID is correct: palio credtech list-experiments shows them",
@@ -105,4 +113,7 @@ def _told(
     error: PalioError, words: tuple[str, str], kind: type[PalioError] | None = None
 ) -> PalioError:
     title, advice = words
-    return (kind or type(error))(f"{title}: {error.message}. {advice}", **error.details)
+    is_unread = error.details.get("field") == "reference"
+    about = "reference" if is_unread else str(error.details.get("kind"))
+    why = _WHY.get(about, "").format_map(error.details) or error.message
+    return (kind or type(error))(f"{title}: {why}. {advice}", **error.details)
