@@ -36,6 +36,9 @@ def test_weights_that_do_not_sum_to_one(guide: Guide) -> None:
     )  # fmt: skip
     for odd in ({"v1.0.0": "1.0"}, {"v1.0.0": True}, {"v1.0.0": None}, [1.0], "all"):
         assert guide.send("POST", "/registry/ab-test/weights", odd).status_code == 422
+    assert said(guide.send("POST", "/registry/ab-test/weights", {"v1.0.0": "1.0"})) == (
+        422, "v1.0.0: Input should be a valid number, got '1.0'",
+    )  # fmt: skip
     assert guide.get("/registry/ab-test/weights") == {}
     tenths = guide.weigh(v1_0_0=0.1 + 0.2, v1_1_0=0.7)  # 1.0 but for what floats leave over
     assert tenths.status_code == 200
@@ -159,6 +162,7 @@ def test_bodies_that_are_no_json(untouched: Guide) -> None:
             answer = untouched.send("POST", path, content=content, headers=JSON)
             assert answer.status_code == 422, answer.text
             assert answer.json()["code"] == "invalid_input"
+            assert "body" in answer.json()["detail"]
 
 
 @documents("abguide:error-disabled")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Body, Depends, Request, Response
-from pydantic import StrictFloat, StrictInt
+from pydantic import StrictFloat
 
 from palio.access.domain import Role
 from palio.dialects.abguide.prediction import answer_of, request_of
@@ -22,7 +22,7 @@ from palio.errors import Conflict, PalioError
 
 __all__ = ["routes"]
 
-Weights = dict[str, StrictFloat | StrictInt]
+Weights = dict[str, StrictFloat]
 
 
 def routes(served: Served) -> APIRouter:
