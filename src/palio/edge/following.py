@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from secrets import token_hex
 
 from palio.access.audit import AuditEntry
 from palio.access.service import Audit
@@ -61,9 +61,12 @@ class Follower:
 
 
 def written(path: Path, content: bytes) -> Path:
-    """Write a file as a whole: who reads it meanwhile sees the old one or the new one."""
+    """Write a file as a whole: who reads it meanwhile sees the old one or the new one.
+
+    Several threads and processes, also of several machines, may do so at once.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{token_hex(8)}")
     beside.write_bytes(content)
     beside.replace(path)
     return path
