@@ -96,9 +96,10 @@ def test_paths_outside_of_the_roots(untouched: Guide) -> None:
     (untouched.folder / "secret.pkl").write_bytes(b"secret")
     outside = ("/etc/passwd", "/no/such/file", "../m.pkl", "models/../secret.pkl", "https://a/m")
     for path in outside:  # and whether something lies there is not told
-        for given in ({"model_path": path}, {"preprocessor_path": path}):
-            answer = untouched.send("POST", "/registry/models", BODY | given)
+        for field in ("model_path", "preprocessor_path"):
+            answer = untouched.send("POST", "/registry/models", BODY | {field: path})
             assert answer.status_code == 422, answer.text
+            assert said(answer)[1].startswith(f"{field}: '"), answer.text
             assert "not found" not in said(answer)[1]
     assert untouched.run("listing: all") == []
 
@@ -116,6 +117,7 @@ def test_files_that_are_no_model(untouched: Guide) -> None:
         ("corrupt.pkl", "cannot be loaded"),
         ("no_model.pkl", "does not say which features it takes"),
         ("preprocessor_v1.pkl", "answers nothing"),
+        ("notes.txt", "model_path: no flavor recognises these files as a model"),
     ):
         body = BODY | {"model_path": f"models/{file}"}
         status, text = said(untouched.send("POST", "/registry/models", body))
@@ -216,6 +218,12 @@ def test_what_cannot_be_loaded_says_why(guide: Guide) -> None:
     assert guide.send("POST", "/registry/models/v1.0.0/load").status_code == 200
     status, text = said(guide.send("POST", "/registry/models/kept/load"))
     assert (status, "Model version 'kept' could not be loaded: " in text) == (409, True), text
+    guide.weigh(v1_0_0=1.0)
+    for shares in ({"v1_0_0": 0.5, "kept": 0.5}, {"kept": 1.0}):  # nobody's requests are lost
+        status, text = said(guide.weigh(**shares))
+        assert (status, "answer no requests" in text) == (422, True), text
+    assert guide.get("/registry/ab-test/weights") == {"v1.0.0": 1.0}
+    assert guide.predict()["model_version"] == "v1.0.0"
 
 
 def test_a_version_that_has_nothing_to_serve_says_so(guide: Guide) -> None:

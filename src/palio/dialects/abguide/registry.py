@@ -67,12 +67,12 @@ class Registry:
 
     def register(self, asked: Registration) -> dict[str, Any]:
         """Keep the files at a path as a version; the first one opens model and endpoint."""
-        draft, preprocessor = asked.draft(), asked.preprocessor_path
+        preprocessor = asked.preprocessor_path
         self._open()
-        with _missing_files({"Model": asked.model_path, "Preprocessor": preprocessor}):
+        with _named({"model_path": asked.model_path, "preprocessor_path": preprocessor}):
             self.verbs.versions.register_from(
                 self.model,
-                draft,
+                asked.draft(),
                 _absolute(asked.model_path),
                 preprocessor=None if preprocessor is None else _absolute(preprocessor),
                 ask=True,
@@ -176,19 +176,27 @@ def _changed_by(entry: AuditEntry, model: str) -> set[str]:
 
 
 @contextmanager
-def _missing_files(given: Mapping[str, str | None]) -> Iterator[None]:
-    """Say in its words which file does not exist, where it may be told."""
+def _named(sent: Mapping[str, str | None]) -> Iterator[None]:
+    """Call paths what they were sent as, and say in its words which file does not exist."""
     try:
         yield
     except InvalidInput as refused:
-        if not refused.details.get("missing"):
+        field = str(refused.details.get("field"))
+        own, what = _PATHS.get(field, ("", ""))
+        if not own:
             raise
-        looked_for = refused.details["value"]
-        for what, path in given.items():
-            if path is not None and _absolute(path)[:255] == looked_for:
-                text = f"{what} file not found: {path}"
-                raise NotFound(text, kind="file", name=path) from refused
-        raise
+        path = sent[own]
+        if refused.details.get("missing"):
+            raise NotFound(f"{what} file not found: {path}", kind="file", name=path) from refused
+        text = refused.message.removeprefix(f"{field}: ")
+        raise InvalidInput(f"{own}: {text}", field=own, value=path) from refused
+
+
+_PATHS = {
+    "source": ("model_path", "Model"),
+    "preprocessor": ("preprocessor_path", "Preprocessor"),
+}
+"""What its paths are called, by what Palio calls them."""
 
 
 def _absolute(path: str) -> str:
