@@ -16,6 +16,7 @@ from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.traffic import compare, weigh
 from palio.dialects.abguide.words import NOT_ENABLED, Status
 from palio.edge.answering import answering
+from palio.edge.configuring import configured
 from palio.edge.dialects import Served
 from palio.edge.problems import problem_of, status_of
 from palio.errors import Conflict, PalioError
@@ -27,7 +28,7 @@ Weights = dict[str, StrictFloat]
 
 def routes(served: Served) -> APIRouter:
     """Return its routes, by the settings of now."""
-    settings = Settings()
+    settings = configured(Settings)
     router = APIRouter(route_class=answering(_refusal), tags=["abguide"])
     _add_registry(router, served, settings)
     _add_traffic(router, served, settings)
