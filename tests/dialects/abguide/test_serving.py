@@ -102,6 +102,7 @@ def test_the_app_by_its_import_name(run: tuple[httpx.Client, Path]) -> None:
         assert opened.models.aliases("loans") == {"champion": "v3"}
 
 
+@documents("abguide:workers")
 def test_all_workers_of_uvicorn_are_one_server(files: Path, tmp_path: Path) -> None:
     def scraped() -> tuple[float, ...]:
         text = httpx.get(http.base_url.join("/metrics")).text  # whichever worker takes it
