@@ -6,47 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from palio.access.audit import AuditEntry
+from palio.dialects.abguide.registration import Registration, absolute, named
 from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.words import LIFECYCLE, Status, metadata_of
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from palio.registry.domain import CHAMPION, Version, VersionDraft
+from palio.errors import AlreadyExists, Conflict, NotFound
+from palio.registry.domain import CHAMPION, Version
 
-__all__ = ["Registration", "Registry"]
-
-
-class Registration(BaseModel):
-    """A version as it is registered."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    version: str
-    name: str
-    model_path: str
-    description: str = ""
-    preprocessor_path: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
-
-    def draft(self) -> VersionDraft:
-        """Return what is known of the version; its flavor is recognised."""
-        source = {"title": self.name, "model_path": self.model_path}
-        if self.preprocessor_path is not None:
-            source["preprocessor_path"] = self.preprocessor_path
-        return VersionDraft(
-            version=self.version,
-            flavor="",
-            metrics=self.metrics,
-            tags=dict.fromkeys(self.tags, ""),
-            description=self.description,
-            source=source,
-        )
+__all__ = ["Registry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +39,12 @@ class Registry:
         """Keep the files at a path as a version; the first one opens model and endpoint."""
         preprocessor = asked.preprocessor_path
         self._open()
-        with _named({"model_path": asked.model_path, "preprocessor_path": preprocessor}):
+        with named({"model_path": asked.model_path, "preprocessor_path": preprocessor}):
             self.verbs.versions.register_from(
                 self.model,
                 asked.draft(),
-                _absolute(asked.model_path),
-                preprocessor=None if preprocessor is None else _absolute(preprocessor),
+                absolute(asked.model_path),
+                preprocessor=None if preprocessor is None else absolute(preprocessor),
                 ask=True,
             )
         return self.get(asked.version)
@@ -173,32 +143,3 @@ def _changed_by(entry: AuditEntry, model: str) -> set[str]:
     if owner != model or verb not in _CHANGES:
         return set()
     return {version, before.get("champion") or version}
-
-
-@contextmanager
-def _named(sent: Mapping[str, str | None]) -> Iterator[None]:
-    """Call paths what they were sent as, and say in its words which file does not exist."""
-    try:
-        yield
-    except InvalidInput as refused:
-        field = str(refused.details.get("field"))
-        own, what = _PATHS.get(field, ("", ""))
-        if not own:
-            raise
-        path = sent[own]
-        if refused.details.get("missing"):
-            raise NotFound(f"{what} file not found: {path}", kind="file", name=path) from refused
-        text = refused.message.removeprefix(f"{field}: ")
-        raise InvalidInput(f"{own}: {text}", field=own, value=path) from refused
-
-
-_PATHS = {
-    "source": ("model_path", "Model"),
-    "preprocessor": ("preprocessor_path", "Preprocessor"),
-}
-"""What its paths are called, by what Palio calls them."""
-
-
-def _absolute(path: str) -> str:
-    """Return a path from where the server runs."""
-    return str(Path(path).absolute())

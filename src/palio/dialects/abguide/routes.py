@@ -11,7 +11,8 @@ from pydantic import StrictFloat
 
 from palio.access.domain import Role
 from palio.dialects.abguide.prediction import answer_of, request_of
-from palio.dialects.abguide.registry import Registration, Registry
+from palio.dialects.abguide.registration import Registration
+from palio.dialects.abguide.registry import Registry
 from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.traffic import compare, weigh
 from palio.dialects.abguide.words import NOT_ENABLED, NOTHING_SERVES, Status
