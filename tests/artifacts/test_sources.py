@@ -239,3 +239,18 @@ def test_a_transformer_is_one_file_below_a_root(root: Path) -> None:
     for first, match in ((root / "v1", "holds 2 files"), (root.parent / "closed", "lies below")):
         with pytest.raises(InvalidInput, match=match), sources.preceded({}, str(first)):
             pass
+
+
+def test_a_transformer_s_path_is_called_what_it_was_sent_as(root: Path) -> None:
+    model = {"model.onnx": root / "v1" / "model.onnx"}
+    for source, match in (
+        (root.parent / "closed" / "model.onnx", "preprocessor: '.*' lies below no folder"),
+        (root / "v1" / "none.pkl", "preprocessor: '.*' cannot be read: No such file"),
+        (root / "v1", "preprocessor: '.*' holds 2 files"),
+    ):
+        with (
+            pytest.raises(InvalidInput, match=match) as caught,
+            FileSources([root]).preceded(model, str(source)),
+        ):
+            pass
+        assert caught.value.details["field"] == "preprocessor"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from palio.errors import (
 from palio.experiments.designs.assignment import Namespace
 from palio.experiments.designs.design import Variant
 from palio.experiments.domain import State
+from palio.registry.domain import VersionDraft
 from palio.stats.quality.histogram import LogHistogram
 from palio.testing.memory import MemoryAuditLog, MemoryStore
 from palio.testing.records import design
@@ -368,3 +370,14 @@ def test_weights_that_are_the_same_change_nothing(serving: Wired) -> None:
     before = serving.audit.verify().entries
     serving.endpoints.weigh("credit", {"1": 0.5, "2": 0.5}, promote=True)
     assert serving.audit.verify().entries == before
+
+
+def test_files_that_are_only_kept_get_no_traffic(serving: Wired) -> None:
+    draft = VersionDraft(version="notes", flavor="plain")
+    serving.versions.register("credit", draft, Path("/nonexistent"))
+    serving.endpoints.weigh("credit", {"1": 1.0})
+    for shares in ({"1": 0.5, "notes": 0.5}, {"notes": 1.0}):
+        with pytest.raises(InvalidInput, match=r"credit:notes is of flavor plain.*no requests"):
+            serving.endpoints.weigh("credit", shares, promote=True)
+    serving.endpoints.weigh("credit", {"1": 1.0, "notes": 0.0})  # a share of nothing loses none
+    assert serving.endpoints.shares("credit")["1"] == 1.0

@@ -56,7 +56,7 @@ def ask() -> Ask:
         ("/things/lost", b'{"number": 1}', None, "no thing of this name"),
         ("/things/a", b'{"number": "x"}', "number", "number: "),
         ("/things/a", b"{}", "number", "number: Field required"),
-        ("/things/a", b"{nonsense", "1", "JSON"),
+        ("/things/a", b"{nonsense", "body", "the body is no JSON: "),
     ],
 )
 def test_errors(ask: Ask, *, path: str, content: bytes, field: Any, said: str) -> None:

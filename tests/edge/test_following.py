@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -81,6 +82,14 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     written(path, b"22")
     assert path.read_bytes() == b"22"
     assert [one.name for one in path.parent.iterdir()] == ["b.json"]
+
+
+def test_threads_write_one_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: written(path, b"%d" % number), range(400)))
+    assert path.read_bytes().isdigit()
+    assert [one.name for one in tmp_path.iterdir()] == ["b.json"]
 
 
 class Names:

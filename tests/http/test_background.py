@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from palio.errors import StoreUnavailable
 from palio.http.background import repeat
 
 
@@ -18,6 +19,7 @@ class Work:
 
     ending: asyncio.Event
     enough: int = 3
+    error: Exception = field(default_factory=lambda: OSError("the disk is away"))
     rest_s: float = 0.0
     done: list[str] = field(default_factory=list)
 
@@ -25,7 +27,7 @@ class Work:
         assert threading.current_thread() is not threading.main_thread()
         self.done.append("step")
         if len(self.done) == 1:
-            raise OSError("the store is away")
+            raise self.error
         if len(self.done) == self.enough:
             self.loop.call_soon_threadsafe(self.ending.set)
 
@@ -35,16 +37,27 @@ class Work:
     loop: asyncio.AbstractEventLoop = field(init=False)
 
 
-def test_steps_go_on_until_the_end(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [
+        (OSError("the disk is away"), False),
+        (StoreUnavailable("the store is away"), False),  # a line each second is enough
+        (KeyError("it is away"), True),
+    ],
+)
+def test_steps_go_on_until_the_end(
+    caplog: pytest.LogCaptureFixture, error: Exception, *, traced: bool
+) -> None:
     async def run() -> list[str]:
-        work = Work(asyncio.Event())
+        work = Work(asyncio.Event(), error=error)
         work.loop = asyncio.get_running_loop()
         await repeat(work, work.ending)
         return work.done
 
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(run()) == ["step", "step", "step", "release"]
-    assert "the store is away" in caplog.text
+    assert "is away" in caplog.text
+    assert ("Traceback" in caplog.text) is traced
 
 
 def test_the_end_does_not_wait_for_the_rest() -> None:

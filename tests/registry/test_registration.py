@@ -169,3 +169,15 @@ def test_a_model_by_path_is_asked_and_preceded(on_disk: Versions, tmp_path: Path
     # what it is said to take stands, whoever else is asked
     told = register("m", replace(draft, version="3", signature=FULL.signature), source, ask=True)
     assert told.signature == FULL.signature
+
+
+def test_files_that_are_no_model_cannot_be_asked(on_disk: Versions, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("trained in November")
+    register = replace(on_disk, sources=FileSources([tmp_path])).register_from
+    draft, source = VersionDraft(version="1", flavor=""), str(tmp_path / "notes.txt")
+    with pytest.raises(InvalidInput, match="no flavor recognises these files") as refused:
+        register("m", draft, source, ask=True)
+    assert refused.value.details["field"] == "source"
+    kept = register("m", replace(draft, flavor="plain"), source, ask=True)
+    assert (kept.flavor, kept.signature) == ("plain", None)
+    assert register("m", replace(draft, version="2"), source).flavor == "plain"

@@ -303,7 +303,7 @@ def test_the_champion_answers_for_a_version_without_a_signature(
 ) -> None:
     house.versions.register("m", VersionDraft(version="v9", flavor="plain"), tmp_path)
     house.endpoints.configure("e", on_error=OnError.FALLBACK)
-    house.endpoints.weigh("e", {"v9": 1.0})
+    house.endpoints.override("e", "v9", "weights would be refused")
     answer = LocalServer(house.engine).predict(ask(1))
     assert (answer.version, answer.predictions) == ("v1", [2])
 

@@ -87,7 +87,9 @@ class FileSources:
         self, files: Path | Mapping[str, Path], preprocessor: str
     ) -> Iterator[Mapping[str, Path]]:
         """Give files of a model with that of a transformer, found as `opened` finds it."""
-        with self.opened(preprocessor) as found:
+        with ExitStack() as held:
+            with _called("preprocessor"):
+                found = held.enter_context(self.opened(preprocessor))
             if len(found) != 1:
                 raise InvalidInput(
                     f"preprocessor: {preprocessor[:255]!r} holds {len(found)} files; give the "
@@ -118,7 +120,7 @@ class FileSources:
             for root in (one.resolve() for one in self._roots):
                 if resolved.is_relative_to(root):
                     return root, resolved.relative_to(root)
-        raise _refused(source, "lies below no folder of PALIO_SOURCE_ROOTS")
+        raise _refused(source, "lies below no folder of PALIO_SOURCE_ROOTS; put it below one")
 
 
 def _check(source: str) -> None:
@@ -180,6 +182,16 @@ def _translated(source: str) -> Iterator[None]:
         why = getattr(error, "strerror", None) or "is a ring of links"
         missing = isinstance(error, FileNotFoundError)
         raise _refused(source, f"cannot be read: {why}", missing=missing) from error
+
+
+@contextmanager
+def _called(field: str) -> Iterator[None]:
+    """Name the field that was sent, where it is not ``source``."""
+    try:
+        yield
+    except InvalidInput as refused:
+        text = refused.message.removeprefix("source")
+        raise InvalidInput(f"{field}{text}", **{**refused.details, "field": field}) from refused
 
 
 def _refused(source: str, why: str, *, missing: bool = False) -> InvalidInput:

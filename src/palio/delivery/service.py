@@ -19,7 +19,7 @@ from palio.experiments.running import running_on
 from palio.experiments.service import pause_within
 from palio.ports import Clock, Store
 from palio.registry import aliases
-from palio.registry.domain import CHAMPION, check_name
+from palio.registry.domain import CHAMPION, Version, check_name
 from palio.registry.finding import find_model, find_version
 from palio.registry.promotion import promote_within
 from palio.registry.signing.attestation import NOBODY, Vouching
@@ -153,6 +153,8 @@ class Endpoints:
             If the shares are no distribution.
         NotFound
             If a version does not exist.
+        InvalidInput
+            If one that would get something holds files that are only kept.
         """
         with self.store.write() as unit:
             endpoint = _find(unit, name, lock=True)
@@ -160,8 +162,10 @@ class Endpoints:
             _check_free(unit, name)
             _ = weighed.traffic  # refuses what is no distribution
             find_model(unit, endpoint.model, lock=True)
-            for version in weights or ():
-                find_version(unit, f"{endpoint.model}:{version}")
+            for version, share in (weights or {}).items():
+                found = find_version(unit, f"{endpoint.model}:{version}")
+                if share:
+                    _check_serves(found)
             crowned = self._crown(unit, weighed, reason) if promote else None
             if weighed != endpoint:
                 self._put(unit, "endpoint.weigh", endpoint, weighed, reason)
@@ -384,6 +388,16 @@ def _check_free(unit: DeliveryUnit, name: str) -> None:
             f"the traffic of {name} is shared out by its deployments: {names}; undeploy them "
             "first, or send everything to one version by `palio endpoints override`",
             endpoint=name,
+        )
+
+
+def _check_serves(version: Version) -> None:
+    if version.signature is None:
+        raise InvalidInput(
+            f"{version.reference} is of flavor {version.flavor} and has no signature: its files "
+            "are only kept, and answer no requests; give its share to a version that does",
+            field="weights",
+            value=version.reference,
         )
 
 

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from palio.edge.refusals import refused_body
 from palio.errors import InvalidInput, PalioError
 
 __all__ = ["answering"]
@@ -39,17 +40,10 @@ def answering(render: Callable[[PalioError], Response]) -> type[APIRoute]:
                 except PalioError as error:
                     return render(error)
                 except RequestValidationError as error:
-                    return render(_unfit(error))
+                    return render(refused_body(error.errors()))
                 except HTTPException as error:
                     return render(InvalidInput(str(error.detail), field="body"))
 
             return handled
 
     return Answering
-
-
-def _unfit(error: RequestValidationError) -> InvalidInput:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    name = place.partition(".")[2] or place
-    return InvalidInput(f"{name}: {first['msg']}", field=name)

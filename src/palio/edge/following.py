@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
 from palio.access.audit import AuditEntry
@@ -120,9 +120,12 @@ def _locked(lock: BinaryIO) -> bool:
 
 
 def written(path: Path, content: bytes) -> Path:
-    """Write a file as a whole: who reads it meanwhile sees the old one or the new one."""
+    """Write a file as a whole: who reads it meanwhile sees the old one or the new one.
+
+    Several threads and processes, also of several machines, may do so at once.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{token_hex(8)}")
     beside.write_bytes(content)
     beside.replace(path)
     return path

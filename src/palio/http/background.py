@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from palio.errors import PalioError
+
 __all__ = ["Background", "repeat"]
 
 _LOG = logging.getLogger(__name__)
@@ -42,5 +44,7 @@ async def repeat(background: Background, ending: asyncio.Event) -> None:
 async def _done(work: Callable[[], object]) -> None:
     try:
         await asyncio.to_thread(work)
+    except (PalioError, OSError) as error:  # it says itself what is wrong
+        _LOG.error("the background work of the server has failed; it goes on: %s", error)
     except Exception:  # noqa: BLE001 - a store that does not answer now may do so later
         _LOG.exception("the background work of the server has failed; it goes on")

@@ -10,6 +10,7 @@ from palio.artifacts.fetched import FetchedArtifacts
 from palio.artifacts.files import FsspecArtifactStore
 from palio.client.remote import Connection, remote_verbs
 from palio.delivery.tally import Tally
+from palio.edge.configuring import configured
 from palio.platform.engine import seen_of, telling
 from palio.platform.process import now, process_name, user_name
 from palio.platform.store import store_of
@@ -60,7 +61,7 @@ def connect(
     chosen: dict[str, Any] = {
         name: str(value) for name, value in given.items() if value is not None
     }
-    settings = Settings(**chosen)
+    settings = configured(Settings, **chosen)
     if settings.store.startswith(("http://", "https://")):
         return _remote(settings)
     return _in_process(settings)

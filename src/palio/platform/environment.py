@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import palio
+from palio.edge.configuring import configured
 from palio.settings import Settings
 
 __all__ = ["settings", "version"]
@@ -19,7 +20,8 @@ def settings(
 ) -> Settings:
     """Return the settings of the environment, with what was given instead."""
     given: dict[str, Any] = {"store": store, "host": host, "port": port, "workers": workers}
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    known = {name: value for name, value in given.items() if value is not None}
+    return configured(Settings, **known)
 
 
 def version() -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
+import multiprocessing
 import os
 import secrets
 import socket
 import time
 from datetime import UTC, datetime
 
-__all__ = ["new_id", "now", "process_name", "user_name"]
+__all__ = ["new_id", "now", "process_name", "server_name", "user_name"]
 
 
 def now() -> datetime:
@@ -25,6 +27,15 @@ def new_id(prefix: str) -> str:
 def process_name() -> str:
     """Return a name that no other process has, nor anything else in this one."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def server_name() -> str:
+    """Return a name that processes of one supervisor share, as of ``uvicorn --workers 4``."""
+    if multiprocessing.parent_process() is None:
+        return process_name()
+    # spawned or forked, a process keeps the random key of the one that began it
+    family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()
+    return f"{socket.gethostname()}:{family[:16]}"
 
 
 def user_name() -> str:

@@ -10,6 +10,7 @@ from palio.artifacts.fetched import FetchedArtifacts
 from palio.artifacts.loader import ArtifactLoader
 from palio.artifacts.policy import Trust
 from palio.artifacts.signing import trusted_keys
+from palio.edge.configuring import configured
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
 from palio.registry.ports import ArtifactReader, Loader
@@ -79,7 +80,7 @@ def restored(verbs: Verbs, reference: str) -> object:
     reference
         Which version.
     """
-    settings = Settings()
+    settings = configured(Settings)
     attested = partial(vouching_of(settings).check_load, verbs.versions.attestations)
     loader = ArtifactLoader(FetchedArtifacts(verbs.versions.fetch), trust_of(settings), attested)
     return loader.restore(verbs.versions.get(reference))

@@ -11,7 +11,7 @@ from typing import Any
 
 from palio.access.audit import Change
 from palio.access.domain import Role, requires
-from palio.errors import AlreadyExists, Conflict
+from palio.errors import AlreadyExists, Conflict, InvalidInput
 from palio.registry import aliases, deletion
 from palio.registry.comparison import MetricComparison, Way, compare_versions
 from palio.registry.describing.card import card_of, plots_of, surroundings_of
@@ -104,7 +104,8 @@ class Versions(VersionReports):
             The path of the file of a fitted transformer that runs before the model, likewise.
         ask
             Whether a draft without a signature gets the one that the model tells: it is loaded
-            for that, where policy allows it.
+            for that, where policy allows it. Files that no flavor recognises as a model are
+            refused then, unless the draft says that they shall only be kept.
         """
         with ExitStack() as held:
             files: Path | Mapping[str, Path] = held.enter_context(self.sources.opened(source))
@@ -145,10 +146,13 @@ class Versions(VersionReports):
         ask: bool = False,
     ) -> Version:
         check_no_ensemble(draft.flavor)
-        if not draft.flavor:
-            draft = replace(draft, flavor=self.sources.recognised(files))
-        if ask and draft.signature is None:
-            draft = replace(draft, signature=self.sources.asked(files, draft.flavor))
+        flavor = draft.flavor or self.sources.recognised(files)
+        signature = draft.signature
+        if ask and signature is None:
+            signature = self.sources.asked(files, flavor)
+            if signature is None and not draft.flavor:
+                raise _no_model(flavor)
+        draft = replace(draft, flavor=flavor, signature=signature)
         return self._register(self._asked(model, draft), files)
 
     def _asked(self, model: str, draft: VersionDraft) -> Registration:
@@ -463,3 +467,11 @@ class Versions(VersionReports):
         return Change(
             at=self.clock(), actor=self.actor.name, action=action, subject=subject, **fields
         )
+
+
+def _no_model(flavor: str) -> InvalidInput:
+    return InvalidInput(
+        "source: no flavor recognises these files as a model, so there is nobody to ask; give the "
+        f"files of a model, or name the flavor {flavor} to only keep them",
+        field="source",
+    )

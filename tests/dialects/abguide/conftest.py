@@ -157,6 +157,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, one in contents.items():
         (folder / name).write_bytes(pickle.dumps(one))
     (folder / "corrupt.pkl").write_bytes(b"\x80\x04 no pickle at all")
+    (folder / "notes.txt").write_text("trained in November")
     return folder
 
 

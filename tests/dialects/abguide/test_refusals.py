@@ -36,6 +36,9 @@ def test_weights_that_do_not_sum_to_one(guide: Guide) -> None:
     )  # fmt: skip
     for odd in ({"v1.0.0": "1.0"}, {"v1.0.0": True}, {"v1.0.0": None}, [1.0], "all"):
         assert guide.send("POST", "/registry/ab-test/weights", odd).status_code == 422
+    assert said(guide.send("POST", "/registry/ab-test/weights", {"v1.0.0": "1.0"})) == (
+        422, "v1.0.0: Input should be a valid number, got '1.0'",
+    )  # fmt: skip
     assert guide.get("/registry/ab-test/weights") == {}
     tenths = guide.weigh(v1_0_0=0.1 + 0.2, v1_1_0=0.7)  # 1.0 but for what floats leave over
     assert tenths.status_code == 200
@@ -93,9 +96,10 @@ def test_paths_outside_of_the_roots(untouched: Guide) -> None:
     (untouched.folder / "secret.pkl").write_bytes(b"secret")
     outside = ("/etc/passwd", "/no/such/file", "../m.pkl", "models/../secret.pkl", "https://a/m")
     for path in outside:  # and whether something lies there is not told
-        for given in ({"model_path": path}, {"preprocessor_path": path}):
-            answer = untouched.send("POST", "/registry/models", BODY | given)
+        for field in ("model_path", "preprocessor_path"):
+            answer = untouched.send("POST", "/registry/models", BODY | {field: path})
             assert answer.status_code == 422, answer.text
+            assert said(answer)[1].startswith(f"{field}: '"), answer.text
             assert "not found" not in said(answer)[1]
     assert untouched.run("listing: all") == []
 
@@ -108,11 +112,13 @@ def test_pickles_are_not_loaded_where_nobody_allows_it(opener: Opener, sqlite_ur
         assert guide.get("/registry/models") == []
 
 
+@documents("abguide:no-model")
 def test_files_that_are_no_model(untouched: Guide) -> None:
     for file, match in (
         ("corrupt.pkl", "cannot be loaded"),
         ("no_model.pkl", "does not say which features it takes"),
         ("preprocessor_v1.pkl", "answers nothing"),
+        ("notes.txt", "model_path: no flavor recognises these files as a model"),
     ):
         body = BODY | {"model_path": f"models/{file}"}
         status, text = said(untouched.send("POST", "/registry/models", body))
@@ -159,6 +165,7 @@ def test_bodies_that_are_no_json(untouched: Guide) -> None:
             answer = untouched.send("POST", path, content=content, headers=JSON)
             assert answer.status_code == 422, answer.text
             assert answer.json()["code"] == "invalid_input"
+            assert "body" in answer.json()["detail"]
 
 
 @documents("abguide:error-disabled")
@@ -204,6 +211,7 @@ def test_who_may(guide: Guide) -> None:
             assert status == 200 or answer.json()["detail"]
 
 
+@documents("abguide:no-model")
 def test_what_cannot_be_loaded_says_why(guide: Guide) -> None:
     guide.register("v1.0.0")
     with guide.opened() as opened:
@@ -212,13 +220,19 @@ def test_what_cannot_be_loaded_says_why(guide: Guide) -> None:
     assert guide.send("POST", "/registry/models/v1.0.0/load").status_code == 200
     status, text = said(guide.send("POST", "/registry/models/kept/load"))
     assert (status, "Model version 'kept' could not be loaded: " in text) == (409, True), text
+    guide.weigh(v1_0_0=1.0)
+    for shares in ({"v1_0_0": 0.5, "kept": 0.5}, {"kept": 1.0}):  # nobody's requests are lost
+        status, text = said(guide.weigh(**shares))
+        assert (status, "answer no requests" in text) == (422, True), text
+    assert guide.get("/registry/ab-test/weights") == {"v1.0.0": 1.0}
+    assert guide.predict()["model_version"] == "v1.0.0"
 
 
 def test_a_version_that_has_nothing_to_serve_says_so(guide: Guide) -> None:
-    assert guide.send("POST", "/predict", {"age": 1}).status_code == 404
+    text = "no version gets traffic yet; set weights: POST /registry/ab-test/weights"
+    assert said(guide.send("POST", "/predict", {"age": 1})) == (404, text)
     guide.register("v1.0.0")
-    status, text = said(guide.send("POST", "/predict", {"age": 1}))
-    assert (status, "champion" in text) == (404, True)
+    assert said(guide.send("POST", "/predict", {"age": 1})) == (404, text)
     guide.weigh(v1_0_0=1.0)
     status, text = said(guide.send("POST", "/predict", {"age": 1}))
     assert (status, "field 'income': is not in the row" in text) == (422, True), text

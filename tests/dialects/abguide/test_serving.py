@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -41,18 +43,20 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-@pytest.fixture
-def run(files: Path, tmp_path: Path) -> Iterator[tuple[httpx.Client, Path]]:
-    """The document's command in a folder with models and ``.env``; one line of it changed."""
-    shutil.copytree(files, tmp_path / "models")
-    (tmp_path / ".env").write_text(ENV, encoding="utf-8")
+COMMAND = [sys.executable, "-m", "uvicorn", "palio.dialects.abguide.api:app", "--port"]
+
+
+@contextmanager
+def started(files: Path, folder: Path, *more: str) -> Iterator[httpx.Client]:
+    """Run the document's command in a folder with models and ``.env``; one line of it changed."""
+    shutil.copytree(files, folder / "models")
+    (folder / ".env").write_text(ENV, encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "palio.dialects.abguide.api:app", "--port"]
-    with (tmp_path / "log").open("w") as log:
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*command, str(port)],
-            cwd=tmp_path,
+            [*COMMAND, str(port), *more],
+            cwd=folder,
             env=servers.environment(),
             stdout=log,
             stderr=log,
@@ -60,10 +64,17 @@ def run(files: Path, tmp_path: Path) -> Iterator[tuple[httpx.Client, Path]]:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
             until(lambda: _answers(http))
-            yield http, tmp_path
+            yield http
     finally:
         process.terminate()
         process.wait(servers.PATIENCE_S)
+
+
+@pytest.fixture
+def run(files: Path, tmp_path: Path) -> Iterator[tuple[httpx.Client, Path]]:
+    """The command, and where it runs."""
+    with started(files, tmp_path) as http:
+        yield http, tmp_path
 
 
 def _answers(http: httpx.Client) -> bool:
@@ -91,6 +102,48 @@ def test_the_app_by_its_import_name(run: tuple[httpx.Client, Path]) -> None:
     assert http.get("/docs").status_code == 200
     with palio.connect(folder / "palio.db") as opened:
         assert opened.models.aliases("loans") == {"champion": "v3"}
+
+
+@documents("abguide:workers")
+def test_all_workers_of_uvicorn_are_one_server(files: Path, tmp_path: Path) -> None:
+    def scraped() -> tuple[float, ...]:
+        text = httpx.get(http.base_url.join("/metrics")).text  # whichever worker takes it
+        lines = [one for one in text.splitlines() if one.startswith("ab_test_requests_total{")]
+        return tuple(float(one.split()[-1]) for one in lines)
+
+    patience = ("--workers", "2", "--timeout-worker-healthcheck", "60")
+    with started(files, tmp_path, *patience) as http:
+        body = {"version": "v3", "name": "n", "model_path": "models/credit_model_v1.pkl"}
+        assert http.post("/registry/models", json=body).status_code == 201
+        assert http.post("/registry/ab-test/weights", json={"v3": 1.0}).status_code == 200
+        address = http.base_url.join("/predict")
+
+        def served() -> bool:
+            return httpx.post(address, json=ROW, timeout=30).status_code == 200
+
+        for _ in range(30):
+            until(served)  # until both know what gets traffic, one of them has nothing to serve
+        until(lambda: sum(scraped()) == 30)
+        assert len({scraped() for _ in range(12)}) == 1  # no counter goes back between scrapes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AB_TESTING_ENABLED", "maybe"),
+        ("PALIO_ABGUIDE_OUTCOMES", "{0: approved}"),
+        ("PALIO_PORT", "http"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    module = importlib.import_module("palio.dialects.abguide.api")
+    with pytest.raises(SystemExit) as ended:  # uvicorn prints it, and exits with code 1
+        _ = module.app
+    assert re.fullmatch(f"error: setting {name}: .*, got '{re.escape(value)}'", ended.value.code)
 
 
 def test_importing_the_module_opens_nothing(

@@ -9,6 +9,7 @@ import msgspec
 from palio.access.audit import AuditEntry
 from palio.dialects.abguide.registry import Registry
 from palio.dialects.abguide.settings import Settings
+from palio.edge.configuring import configured
 from palio.edge.following import Follower, alone, written
 from palio.edge.verbs import Verbs
 
@@ -55,6 +56,6 @@ class RegistryFile:
 
 def registry_file(verbs: Verbs) -> RegistryFile | None:
     """Return what keeps the file current; nothing where no setting asks for this dialect."""
-    settings = Settings()
+    settings = configured(Settings)
     asked = settings.ab_testing_enabled or "model_registry_path" in settings.model_fields_set
     return RegistryFile(Registry(verbs, settings)) if asked else None

@@ -10,13 +10,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from palio.delivery.observed import Observed, Served
 from palio.delivery.traffic import TrafficSums
 from palio.dialects.abguide.settings import Settings
+from palio.edge.configuring import configured
 
 __all__ = ["families"]
 
 
 def families(seen: Observed) -> Iterable[Metric]:
     """Give requests, predictions and errors by version, and how many versions get traffic."""
-    settings = Settings()
+    settings = configured(Settings)
     active = [version for version, share in _shares(seen, settings).items() if share > 0]
     sums = {version: TrafficSums() for version in active}  # rates count from 0, not from the first
     for one in seen.served:

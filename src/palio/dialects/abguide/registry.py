@@ -6,47 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from palio.access.audit import AuditEntry
+from palio.dialects.abguide.registration import Registration, absolute, named
 from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.words import LIFECYCLE, Status, metadata_of
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from palio.registry.domain import CHAMPION, Version, VersionDraft
+from palio.errors import AlreadyExists, Conflict, NotFound
+from palio.registry.domain import CHAMPION, Version
 
-__all__ = ["Registration", "Registry"]
-
-
-class Registration(BaseModel):
-    """A version as it is registered."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    version: str
-    name: str
-    model_path: str
-    description: str = ""
-    preprocessor_path: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
-
-    def draft(self) -> VersionDraft:
-        """Return what is known of the version; its flavor is recognised."""
-        source = {"title": self.name, "model_path": self.model_path}
-        if self.preprocessor_path is not None:
-            source["preprocessor_path"] = self.preprocessor_path
-        return VersionDraft(
-            version=self.version,
-            flavor="",
-            metrics=self.metrics,
-            tags=dict.fromkeys(self.tags, ""),
-            description=self.description,
-            source=source,
-        )
+__all__ = ["Registry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +37,14 @@ class Registry:
 
     def register(self, asked: Registration) -> dict[str, Any]:
         """Keep the files at a path as a version; the first one opens model and endpoint."""
-        draft, preprocessor = asked.draft(), asked.preprocessor_path
+        preprocessor = asked.preprocessor_path
         self._open()
-        with _missing_files({"Model": asked.model_path, "Preprocessor": preprocessor}):
+        with named({"model_path": asked.model_path, "preprocessor_path": preprocessor}):
             self.verbs.versions.register_from(
                 self.model,
-                draft,
-                _absolute(asked.model_path),
-                preprocessor=None if preprocessor is None else _absolute(preprocessor),
+                asked.draft(),
+                absolute(asked.model_path),
+                preprocessor=None if preprocessor is None else absolute(preprocessor),
                 ask=True,
             )
         return self.get(asked.version)
@@ -173,24 +143,3 @@ def _changed_by(entry: AuditEntry, model: str) -> set[str]:
     if owner != model or verb not in _CHANGES:
         return set()
     return {version, before.get("champion") or version}
-
-
-@contextmanager
-def _missing_files(given: Mapping[str, str | None]) -> Iterator[None]:
-    """Say in its words which file does not exist, where it may be told."""
-    try:
-        yield
-    except InvalidInput as refused:
-        if not refused.details.get("missing"):
-            raise
-        looked_for = refused.details["value"]
-        for what, path in given.items():
-            if path is not None and _absolute(path)[:255] == looked_for:
-                text = f"{what} file not found: {path}"
-                raise NotFound(text, kind="file", name=path) from refused
-        raise
-
-
-def _absolute(path: str) -> str:
-    """Return a path from where the server runs."""
-    return str(Path(path).absolute())

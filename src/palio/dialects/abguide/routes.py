@@ -7,27 +7,29 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Body, Depends, Request, Response
-from pydantic import StrictFloat, StrictInt
+from pydantic import StrictFloat
 
 from palio.access.domain import Role
 from palio.dialects.abguide.prediction import answer_of, request_of
-from palio.dialects.abguide.registry import Registration, Registry
+from palio.dialects.abguide.registration import Registration
+from palio.dialects.abguide.registry import Registry
 from palio.dialects.abguide.settings import Settings
 from palio.dialects.abguide.traffic import compare, weigh
-from palio.dialects.abguide.words import NOT_ENABLED, Status
+from palio.dialects.abguide.words import NOT_ENABLED, NOTHING_SERVES, Status
 from palio.edge.answering import answering
+from palio.edge.configuring import configured
 from palio.edge.dialects import Served
 from palio.edge.problems import problem_of, status_of
-from palio.errors import Conflict, PalioError
+from palio.errors import Conflict, NotFound, PalioError
 
 __all__ = ["routes"]
 
-Weights = dict[str, StrictFloat | StrictInt]
+Weights = dict[str, StrictFloat]
 
 
 def routes(served: Served) -> APIRouter:
     """Return its routes, by the settings of now."""
-    settings = Settings()
+    settings = configured(Settings)
     router = APIRouter(route_class=answering(_refusal), tags=["abguide"])
     _add_registry(router, served, settings)
     _add_traffic(router, served, settings)
@@ -107,7 +109,11 @@ def _add_predict(router: APIRouter, served: Served, settings: Settings) -> None:
     async def predict(request: Request, sent: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         """Answer a row by the version that the traffic weights choose for it."""
         asked = request_of(sent, settings)
-        return answer_of(await served.predict(request, asked), settings)
+        try:
+            answer = await served.predict(request, asked)
+        except NotFound as nothing:
+            raise NotFound(NOTHING_SERVES, kind="endpoint", name=settings.model) from nothing
+        return answer_of(answer, settings)
 
 
 def _allowed(served: Served, settings: Settings, role: Role, *, enabled: bool = False) -> Any:

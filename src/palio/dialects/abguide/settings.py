@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, Json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["Settings"]
 
-_OUTCOMES = {"0": "approved", "1": "rejected", "False": "approved", "True": "rejected"}
+_OUTCOMES: Any = '{"0": "approved", "1": "rejected", "False": "approved", "True": "rejected"}'
+"""As it would be set: defaults are read as settings are."""
 
 
 class Settings(BaseSettings):
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
         validation_alias="PALIO_ABGUIDE_MODEL",
         description="The model whose versions these are, and the endpoint that serves them",
     )
-    outcomes: Mapping[str, str] = Field(
+    outcomes: Annotated[Json[dict[str, str]], NoDecode] = Field(
         default=_OUTCOMES,
         validation_alias="PALIO_ABGUIDE_OUTCOMES",
         description="What each class that a model answers is called, as JSON",

@@ -11,7 +11,15 @@ from palio.registry.comparison import MetricComparison
 from palio.registry.domain import Version
 from palio.registry.lifecycle import Lifecycle
 
-__all__ = ["LIFECYCLE", "NOT_ENABLED", "Status", "difference_of", "metadata_of", "status_of"]
+__all__ = [
+    "LIFECYCLE",
+    "NOTHING_SERVES",
+    "NOT_ENABLED",
+    "Status",
+    "difference_of",
+    "metadata_of",
+    "status_of",
+]
 
 
 class Status(enum.StrEnum):
@@ -38,6 +46,7 @@ LIFECYCLE = Lifecycle(
 """The statuses as stages. Nothing but production follows from traffic: `status_of` sees that."""
 
 NOT_ENABLED = "A/B testing not enabled. Set AB_TESTING_ENABLED=true"
+NOTHING_SERVES = "no version gets traffic yet; set weights: POST /registry/ab-test/weights"
 _DIGITS = 10  # beyond them a difference is what floats leave over
 
 

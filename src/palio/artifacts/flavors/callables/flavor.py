@@ -97,8 +97,8 @@ class CallablesFlavor:
             return cast("object", cloudpickle.loads(content))
         except Exception as error:
             raise InvalidInput(
-                f"{name} cannot be loaded: {type(error).__name__}: {error}; install the packages "
-                "that the model was made with where it is served",
+                f"{name} cannot be loaded: {type(error).__name__}: {error}; if the file is "
+                "whole, install the packages that the model was made with where it is served",
                 field="model",
                 value=name,
             ) from error
