@@ -9,19 +9,16 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from palio.edge.problems import problem_of, status_of
-from palio.errors import InvalidInput, PalioError, Unauthenticated
+from palio.errors import PalioError, Unauthenticated
 
 __all__ = [
     "defect_answer",
     "json_answer",
     "json_bytes",
     "problem_answer",
-    "refused_body",
     "send_json",
 ]
 
-_SHOWN = 256  # characters of what was sent that an error repeats
-_UNKNOWN = "the field is unknown or frozen here; /docs lists those that can be sent"
 _JSON = (b"content-type", b"application/json")
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -64,17 +61,3 @@ def defect_answer() -> Response:
     return problem_answer(
         PalioError("something went wrong inside Palio; the server's log says what")
     )
-
-
-def refused_body(failed: list[Any]) -> InvalidInput:
-    """Return the error for a body or query that FastAPI could not read."""
-    first = failed[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    field = ".".join(place)
-    value = first.get("input")
-    simple = value if isinstance(value, str | int | float | bool | None) else None
-    if isinstance(simple, str):
-        simple = simple[:_SHOWN]
-    shown = "" if simple is None else f", got {simple!r}"
-    said = _UNKNOWN if first["type"] == "extra_forbidden" else first["msg"]
-    return InvalidInput(f"{field or 'the body'}: {said}{shown}", field=field or None, value=simple)

@@ -18,11 +18,12 @@ from starlette.types import ASGIApp
 from palio.access.domain import Identity, Role
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.ports import AsyncServer
+from palio.edge.answering import refused
 from palio.edge.dialects import Dialect, Served
 from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput, NotFound, PalioError
 from palio.http.access import Door, caller
-from palio.http.answers import defect_answer, json_answer, problem_answer, refused_body
+from palio.http.answers import defect_answer, json_answer, problem_answer
 from palio.http.background import Background, repeat
 from palio.http.downloads import download_router
 from palio.http.intake import intake_router
@@ -158,7 +159,7 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def unreadable(_: Request, error: RequestValidationError) -> Response:
-        return problem_answer(refused_body(list(error.errors())))
+        return problem_answer(refused(error))
 
     @app.exception_handler(HTTPException)
     def other(request: Request, error: HTTPException) -> Response:
