@@ -17,10 +17,9 @@ from palio.edge.verbs import Verbs
 from palio.errors import AlreadyExists
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft
+from palio.registry.domain import CHAMPION
 
 __all__ = ["ABTestService", "Tests", "TrackedModel", "VersionInfo", "VersionName"]
-
-_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Tests:
         words.check_allowed(experiment, "complete")
         reason = f"completed with winner {winner}"
         chosen = None if winner is None else words.variant_of(experiment, winner, "winner")
-        champion = self.verbs.models.aliases(experiment.model).get(_CHAMPION)
+        champion = self.verbs.models.aliases(experiment.model).get(CHAMPION)
         if chosen is None or not words.is_shippable(experiment, chosen, champion):
             return words.told(experiments.complete(test_id, reason, chosen=chosen))
         return words.told(experiments.ship(test_id, reason, variant=chosen, force=True))

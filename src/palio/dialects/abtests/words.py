@@ -55,11 +55,15 @@ def states(status: str) -> set[State]:
 
 
 def letter(experiment: Experiment, variant: str | None) -> str | None:
-    """Return a variant by its place: ``a`` for the control, then ``b`` and so on."""
+    """Return a variant by its place: ``a`` for the control, then ``b``; after ``z``, ``aa``."""
     if variant is None:
         return None
-    keys = [one.key for one in experiment.design.variants]
-    return string.ascii_lowercase[keys.index(variant)]
+    return _lettered([one.key for one in experiment.design.variants].index(variant))
+
+
+def _lettered(place: int) -> str:
+    before, last = divmod(place, len(string.ascii_lowercase))
+    return (_lettered(before - 1) if before else "") + string.ascii_lowercase[last]
 
 
 def variant_of(experiment: Experiment, named: str, field: str) -> str:
