@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -20,6 +22,13 @@ def _parted(given: Any) -> Any:
     )
 
 
+def _device(given: str) -> str:
+    if not _DEVICE.fullmatch(given):
+        raise PydanticCustomError("device", "must be auto, cpu, cuda or cuda:N")
+    return given
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
 _Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)]
 _Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parted)]
 
@@ -63,6 +72,10 @@ class Settings(BaseSettings):
     allow_pickle: bool = Field(
         default=False,
         description="Load versions whose files run code: pickle, joblib and cloudpickle",
+    )
+    torch_device: Annotated[str, AfterValidator(_device)] = Field(
+        default="auto",
+        description="Where networks of PyTorch compute: auto, cpu, cuda or cuda:N",
     )
     signing_keys: _Paths = Field(
         default=(),

@@ -98,6 +98,24 @@ def test_who_stands_in_is_asked_too() -> None:
     assert (found["v0"].errors, found["v0"].outcomes) == (0, {"1": 1})
 
 
+def test_what_an_ensemble_skipped_is_counted_with_its_answers() -> None:
+    house = House()
+    house.tally.skip("credit-risk:v1", "m:1", 2)
+    house.answer(1, version="v0")
+    house.publisher.step()
+    assert house.totals().skipped == {}  # it has not answered yet
+    house.answer(1, version="v1")
+    house.answer(1, version="v1", endpoint="other")
+    house.publisher.step()
+    house.clock.advance(1)
+    house.tally.skip("credit-risk:v1", "m:1", 3)
+    house.tally.skip("credit-risk:v1", "m:2", 1)
+    house.answer(1, version="v1")
+    for _ in range(2):
+        house.publisher.step()
+        assert house.totals().skipped == {"m:1": 5, "m:2": 1}
+
+
 def test_a_class_beyond_the_fiftieth_is_other() -> None:
     house = House()
     house.answer(*range(80), classes=tuple(range(80)))

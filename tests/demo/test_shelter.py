@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from palio.demo.shelter import Interruption, direct_to_loopback, workplace, write_aside
-
-
-def test_a_signal_interrupts_once_and_an_impatient_second_one_does_not() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with Interruption():
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_nothing_interrupts_the_tidying_up() -> None:
-    with Interruption() as interruption:
-        interruption.ignore()
-        signal.raise_signal(signal.SIGINT)
+from palio.demo.shelter import direct_to_loopback, workplace, write_aside
 
 
 @pytest.mark.parametrize("keep", [None, "kept"])

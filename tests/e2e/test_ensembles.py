@@ -136,6 +136,20 @@ def test_a_member_that_fails_is_skipped_while_enough_are_left(
         assert kept.error.startswith("PredictionFailed: 2 of 2 members must answer")
 
 
+def test_what_is_answered_without_a_member_is_told_to_prometheus(sqlite_url: str) -> None:
+    told = 'palio_members_skipped_total{member="m:v2",model="m",version="e1"} '
+    with serving(sqlite_url, allow_pickle=True) as address:
+        served(address, on_member_error="skip")
+        counts = []
+        for rows in ([[2, 0, 0]], [[2, 0, 0], [0, 0, 0], [0, 0, 0]]):
+            httpx.post(f"{address}/v1/predict/m", json={"rows": rows}).raise_for_status()
+            text = httpx.get(f"{address}/metrics").text
+            found = [line for line in text.splitlines() if line.startswith(told)]
+            counts.append(sum(float(line.removeprefix(told)) for line in found))
+    warmed, both = counts  # zeros, which are among the rows of the first count
+    assert (warmed, both) == (1, 3)
+
+
 def test_members_are_trusted_as_any_version(sqlite_url: str) -> None:
     """A server that runs no code of others refuses a member that needs it, and says why."""
     with serving(sqlite_url, allow_pickle=True) as address:

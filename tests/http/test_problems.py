@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -257,6 +259,18 @@ def test_a_body_that_grows_too_large(narrow: World, method: str, path: str) -> N
     answer = narrow.http.request(method, path_of(path), content=content, headers=JSON)
     problem = is_problem(answer, 413, "too_large")
     assert problem["details"]["value"] > LIMIT
+    assert narrow.predict().status_code == 200
+
+
+def test_a_length_beside_chunks_does_not_get_round_the_limit(narrow: World) -> None:
+    """RFC 9112, 6.3: the length is nothing then; a server may refuse such a request."""
+    address, chunk = urlsplit(narrow.address), b"%x\r\n%b\r\n" % (2 * LIMIT, b" " * 2 * LIMIT)
+    head = f"POST /v1/predict/credit HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    for lengths in ("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+                    "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n"):  # fmt: skip
+        with socket.create_connection((address.hostname or "", address.port or 0)) as client:
+            client.sendall((head + lengths).encode() + chunk + b"0\r\n\r\n")
+            assert client.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 413")
     assert narrow.predict().status_code == 200
 
 

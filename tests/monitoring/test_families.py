@@ -67,6 +67,17 @@ def test_requests_are_counted_by_version_class_and_error() -> None:
     assert found["palio_request_latency_seconds_count", *served] == 1_000
 
 
+def test_members_that_an_ensemble_skipped_are_counted_over_its_endpoints() -> None:
+    one = Served(endpoint="e", model="m", version="v1", sums=TrafficSums(skipped={"m:a": 2}))
+    sums = TrafficSums(skipped={"m:a": 3, "m:b": 1})
+    both = (one, replace(one, endpoint="f", sums=sums), replace(one, version="v2", sums=SUMS))
+    found = samples(families(observed(served=both)))
+    assert {labels: n for labels, n in found.items() if "skipped" in labels[0]} == {
+        ("palio_members_skipped_total", "m", "v1", "m:a"): 5,
+        ("palio_members_skipped_total", "m", "v1", "m:b"): 1,
+    }
+
+
 def test_buckets_hold_what_took_at_most_so_long() -> None:
     """Between the exact counts at 1 % less and at 1 % more than the edge."""
     found = dict(buckets_of(SUMS))

@@ -110,6 +110,26 @@ def test_what_does_not_fit_is_named(bad: object, field: str | None, message: str
     assert (caught.value.details["row"], caught.value.details["field"]) == (1, field)
 
 
+@pytest.mark.parametrize("more", [1, None])  # None: nothing is told of the row as a whole
+def test_integers_are_let_in_as_far_as_they_have_a_float(more: int | None) -> None:
+    loose = Signature((Feature("x", NUMBER), Feature("y", NUMBER, nullable=True)), Task.REGRESSION)
+    largest = 2**1024 - 2**970 - 1  # rounds to the largest float, 2^1024 - 2^971
+    for fits in (largest, -largest):
+        assert loose.table([[fits, more]]) == [[fits, more]]
+    for large in (largest + 1, -largest - 1):
+        with pytest.raises(InvalidRows, match="is no number"):
+            loose.table([[large, more]])
+
+
+def test_infinities_do_not_cancel_out() -> None:
+    wide = Signature(tuple(Feature(name, NUMBER) for name in "xyz"), Task.REGRESSION)
+    largest = 1.7976931348623157e308  # two of them add up to more than any float
+    assert wide.table([[largest, largest, 1]]) == [[largest, largest, 1]]
+    for cells in ([math.inf, -math.inf, 1], [1, 2, math.inf], [largest, math.nan, -largest]):
+        with pytest.raises(InvalidRows):
+            wide.table([cells])
+
+
 def test_a_number_that_is_none_is_not_in_the_details() -> None:
     with pytest.raises(InvalidRows) as caught:
         SIGNATURE.table([row(x=math.nan)])

@@ -19,7 +19,7 @@ from palio.errors import (
 from palio.registry.domain import Version, VersionDraft
 from palio.registry.ensembles.spec import Ensemble
 from palio.registry.signature import Feature, FeatureType, Predictions, Signature, Task
-from palio.serving.ensembles import EnsembleLoader, EnsemblePredictor, Member
+from palio.serving.ensembles import EnsembleLoader, EnsemblePredictor, Member, Skip
 from palio.testing.wired import Wired
 
 X = (Feature("x", FeatureType.NUMBER),)
@@ -76,13 +76,17 @@ BROKEN = [boom, not_a_number, infinite, too_many, too_few]
 
 
 def asking(
-    *models: Model, log: list[str] | None = None, signature: Signature = NUMBERS, **fields: Any
+    *models: Model,
+    log: list[str] | None = None,
+    skip: Skip = lambda _, __, ___: None,
+    signature: Signature = NUMBERS,
+    **fields: Any,
 ) -> EnsemblePredictor:
     names = tuple(f"m:{at}" for at in range(len(models)))
     spec = Ensemble(**{"members": names, "combine": "mean"} | fields)
     members = [Member(name, signature, model) for name, model in zip(names, models, strict=True)]
     tell = (lambda _: None) if log is None else log.append
-    return EnsemblePredictor("m:e", spec, members, signature, log=tell)
+    return EnsemblePredictor("m:e", spec, members, signature, log=tell, skip=skip)
 
 
 def test_members_are_asked_once_about_all_rows() -> None:
@@ -155,6 +159,23 @@ def test_enough_must_be_left(least: int, *, enough: bool) -> None:
         "3 of 3 members must answer, and m:1 failed: RuntimeError: boom"
     )
     assert caught.value.details == {"members": ["m:1"]}
+
+
+def test_rows_that_are_answered_without_a_member_are_counted() -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def skip(*one: Any) -> None:
+        told.append(one)
+
+    models = [plus(1), Model(odd_fails), Model(boom)]
+    made = asking(*models, skip=skip, on_member_error="skip")
+    made.predict([[1.0], [2.0], [3.0]])
+    assert told == [("m:e", "m:1", 2), ("m:e", "m:2", 3)]
+    told.clear()
+    with pytest.raises(PredictionFailed):  # an error of the ensemble, and of nobody else
+        asking(*models, skip=skip, on_member_error="skip", min_members=2).predict([[1.0]])
+    asking(plus(1), plus(2), skip=skip, on_member_error="skip").predict([[1.0]])
+    assert told == []
 
 
 def test_one_row_with_too_few_fails_what_was_asked_together() -> None:

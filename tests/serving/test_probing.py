@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 
@@ -124,6 +124,26 @@ def test_a_version_that_is_loading_has_not_failed(runtime: EngineRuntime, models
     models.loading.set()
     while runtime.probe("credit", "2", timeout_s=5).loading:
         pass
+
+
+def test_the_end_waits_for_what_is_loading(runtime: EngineRuntime, models: Models) -> None:
+    runtime.close()  # nothing is asked
+    models.loading.clear()
+    assert runtime.probe("credit", "2", timeout_s=0.01).loading
+    runtime.close(loading_s=0.01, answering_s=0.01)
+    assert models.asked == 0
+    Timer(0.1, models.loading.set).start()
+    runtime.close()
+    assert models.asked == 1
+
+
+def test_the_end_does_not_wait_for_ever(runtime: EngineRuntime, models: Models) -> None:
+    models.going.clear()
+    assert not runtime.probe("credit", "2", timeout_s=0.05).ok
+    began = time.monotonic()
+    runtime.close(answering_s=0.1)
+    assert time.monotonic() - began >= 0.1
+    assert not models.going.is_set()
 
 
 def test_a_deployment_is_loaded_once(

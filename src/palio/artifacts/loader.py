@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from palio.artifacts.flavors import Flavor, Safety, SelfDescribing, named, recognise
+from palio.artifacts.flavors import (
+    Flavor,
+    Movable,
+    Safety,
+    SelfDescribing,
+    named,
+    recognise,
+)
 from palio.artifacts.policy import NOTHING_TRUSTED, Trust
 from palio.artifacts.preprocessing import (
     Preprocessed,
@@ -40,6 +47,8 @@ class ArtifactLoader:
     attested
         Raises ``UntrustedArtifact`` for a version that lacks a signature which this process
         demands; called when the digests hold and before any byte is interpreted.
+    device
+        Where models compute whose flavor can move them: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
     """
 
     def __init__(
@@ -47,10 +56,13 @@ class ArtifactLoader:
         store: ArtifactReader,
         trust: Trust = NOTHING_TRUSTED,
         attested: Callable[[Version], None] = lambda _: None,
+        *,
+        device: str = "cpu",
     ) -> None:
         self._store = store
         self._trust = trust
         self._attested = attested
+        self._device = device
 
     def load(self, version: Version) -> Predictor:
         """Make a registered version a predictor.
@@ -63,7 +75,8 @@ class ArtifactLoader:
         CorruptArtifact
             Before any byte is interpreted, if a file differs from the manifest.
         InvalidInput
-            If the version is kept only, has no signature, or its model does not fit it.
+            If the version is kept only, has no signature, or its model does not fit it; or if
+            the device is not there.
         """
         flavor = self._allowed(version)
         if version.signature is None:
@@ -74,13 +87,15 @@ class ArtifactLoader:
                 value=None,
             )
         files = self._files(version)
+        if isinstance(flavor, Movable):
+            flavor = flavor.on(self._device)
         return predictor(files, version.signature, flavor, self._trust, what=version.reference)
 
     def restore(self, version: Version) -> object:
         """Make a registered version the object again that was saved.
 
         A preprocessor stands before it in a ``Pipeline``. Raises as ``load``, but needs no
-        signature.
+        signature, and no device: it is made on the CPU.
         """
         flavor = self._allowed(version)
         own, first = parted(self._files(version))

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from typing_extensions import override
 
+from palio.client.digests import compared, digest_in
 from palio.delivery.domain import Answer, PredictRequest
 from palio.edge.problems import error_from
 from palio.edge.routes import ROUTES, Route
@@ -83,14 +84,22 @@ class Connection:
                 raise
             return self._http.request(method, path, **request)
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes of an answer as they arrive, or raise its error."""
+    def fetch(self, reference: str, file: str) -> Iterator[bytes]:
+        """Return the bytes of a file of a version as they arrive, compared with their digest."""
+        below = "/".join(quote(part, safe="") for part in file.split("/"))
+        version = _in_path("reference", reference)
+        return self._streamed(f"/v1/versions/{version}/files/{below}", reference, file)
+
+    def _streamed(self, path: str, reference: str, file: str) -> Iterator[bytes]:
         try:
             with self._http.stream("GET", path) as response:
                 if not response.is_success:
                     response.read()
                     raise self._error_in(response)
-                yield from response.iter_raw()
+                if (digest := digest_in(response.headers.get("Repr-Digest", ""))) is None:
+                    raise self._strange(response, "no digest of the file")
+                chunks = response.iter_raw()
+                yield from compared(chunks, reference=reference, path=file, sha256=digest)
         except httpx.HTTPError as failed:
             raise StoreUnavailable(
                 f"{self._http.base_url} broke off: {failed}; try again, and if it stays, look "
@@ -129,7 +138,7 @@ def remote_verbs(connection: Connection) -> Verbs:
     for route in ROUTES:
         nouns[route.noun][route.verb] = _caller(connection, route)
     nouns["versions"]["register"] = _Register(connection)
-    nouns["versions"]["fetch"] = _Fetch(connection)
+    nouns["versions"]["fetch"] = connection.fetch
     nouns["outcomes"]["record"] = _Record(connection)
     remote = {noun: cast("Any", _Noun(noun, verbs)) for noun, verbs in nouns.items()}
     return Verbs(**remote)
@@ -232,20 +241,6 @@ def _files_of(given: Path | Mapping[str, Path], *, unpack: bool) -> Mapping[str,
             value=str(links[0]),
         )
     return {path.relative_to(given).as_posix(): path for path in found if path.is_file()}
-
-
-class _Fetch:
-    """Streams a file of a version."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, reference: str, path: str) -> Iterator[bytes]:
-        """Yield the bytes of a file as they arrive; whoever reads them compares them."""
-        below = "/".join(quote(part, safe="") for part in path.split("/"))
-        return self._connection.stream(
-            f"/v1/versions/{_in_path('reference', reference)}/files/{below}"
-        )
 
 
 class _Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,18 +44,19 @@ class _Cell:
     values: Counter[Label] = field(default_factory=Counter)
     numbers: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
-    def add(self, one: Prediction) -> None:
-        self.latencies.append(one.latency_ms)
-        if one.error is not None:
-            self.errors += 1
-            self.failures[one.error.partition(":")[0]] += 1
-            return
-        self.rows += len(one.values)
-        if one.classes:
-            self.values.update(one.values)
+    def add(self, some: Sequence[Prediction]) -> None:
+        self.latencies.extend(one.latency_ms for one in some)
+        errors = [one.error for one in some if one.error is not None]
+        self.errors += len(errors)
+        self.failures.update(error.partition(":")[0] for error in errors)
+        given = [value for one in some if one.error is None for value in one.values]
+        self.rows += len(given)
+        if any(one.classes for one in some):
+            self.values.update(given)
         else:
-            self.numbers += len(one.values)
+            self.numbers += len(given)
 
     def sums(self) -> TrafficSums:
         outcomes = Counter({str(value): n for value, n in self.values.items()})
@@ -69,11 +70,12 @@ class _Cell:
             latencies=LogHistogram.of(self.latencies, accuracy=LATENCY_ACCURACY).bins,
             outcomes=bounded(outcomes),
             failures=bounded(self.failures),
+            skipped=dict(self.skipped),
         )
 
     def copy(self) -> _Cell:
         lists = (self.latencies.copy(), self.values.copy(), self.numbers, self.failures.copy())
-        return _Cell(self.rows, self.errors, *lists)
+        return _Cell(self.rows, self.errors, *lists, self.skipped.copy())
 
 
 class Tally:
@@ -86,6 +88,7 @@ class Tally:
         self._lock = Lock()
         self._cells: dict[tuple[int, Served], _Cell] = {}
         self._second = 0
+        self._skipped: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Count predictions that have been recorded just now."""
@@ -94,24 +97,40 @@ class Tally:
         with self._lock:
             # a clock that was set back must not go on in a second that was published
             self._second = max(self._second, int(predictions[-1].at.timestamp()))
-            for one in (asked for answered in predictions for asked in asked_of(answered)):
-                key = (self._second, (one.endpoint, one.model, one.version))
-                cell = self._cells.get(key)
-                if cell is None:
-                    cell = self._cells[key] = _Cell()
-                cell.add(one)
+            for served, some in _by_version(predictions).items():
+                self._cells.setdefault((self._second, served), _Cell()).add(some)
+
+    def skip(self, ensemble: str, member: str, rows: int) -> None:
+        """Count rows that an ensemble answers without a member; both are ``name:version``."""
+        with self._lock:
+            self._skipped[ensemble][member] += rows
 
     def counted(self, second: int) -> Counted:
         """Return what was counted and not dropped; seconds before ``second`` are over."""
         with self._lock:
             self._second = max(self._second, second)
+            self._attribute()
             copies = {key: cell.copy() for key, cell in self._cells.items()}
         return {key: cell.sums() for key, cell in copies.items()}
+
+    def _attribute(self) -> None:
+        """Count what was skipped with what its ensemble answered; until then, it waits."""
+        if self._skipped:
+            for (_, (_, model, version)), cell in self._cells.items():
+                cell.skipped.update(self._skipped.pop(f"{model}:{version}", {}))
 
     def drop(self, before: int) -> None:
         """Forget the seconds before one."""
         with self._lock:
             self._cells = {key: cell for key, cell in self._cells.items() if key[0] >= before}
+
+
+def _by_version(predictions: Sequence[Prediction]) -> Mapping[Served, Sequence[Prediction]]:
+    found: dict[Served, list[Prediction]] = {}
+    for answered in predictions:
+        for one in asked_of(answered):
+            found.setdefault((one.endpoint, one.model, one.version), []).append(one)
+    return found
 
 
 class Publisher:

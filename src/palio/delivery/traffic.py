@@ -44,7 +44,8 @@ class TrafficSums:
 
     ``latency_ms`` is the sum over requests, ``latencies`` their `LogHistogram`. ``outcomes``
     counts rows by the class they were given, ``value`` where answers are numbers; ``failures``
-    counts requests by the kind of error.
+    counts requests by the kind of error. ``skipped`` counts the rows that an ensemble answered
+    without a member, by member; of all its endpoints, whichever of them these sums are of.
     """
 
     requests: int = 0
@@ -54,6 +55,7 @@ class TrafficSums:
     latencies: tuple[tuple[int, int], ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def histogram(self) -> LogHistogram:
@@ -70,6 +72,7 @@ class TrafficSums:
             latencies=_added(self.latencies, other.latencies),
             outcomes=bounded(Counter(self.outcomes) + Counter(other.outcomes)),
             failures=bounded(Counter(self.failures) + Counter(other.failures)),
+            skipped=dict(Counter(self.skipped) + Counter(other.skipped)),
         )
 
 

@@ -19,13 +19,14 @@ from palio.demo.replay import Replay, Sent
 from palio.demo.result import Champion, DemoResult, Source
 from palio.demo.screen import Screen
 from palio.demo.server import serving
-from palio.demo.shelter import Interruption, direct_to_loopback, workplace, write_aside
+from palio.demo.shelter import direct_to_loopback, workplace, write_aside
 from palio.demo.traffic import plan_of
 from palio.experiments.designs.design import ExperimentDraft, Metrics, Stopping, Variant
 from palio.experiments.domain import Experiment
 from palio.experiments.folding.verification import Verification
 from palio.experiments.judging.analysis import DecisionKind, Look, Report
 from palio.platform import connect
+from palio.platform.interruption import Interruption
 from palio.registry.domain import Version
 from palio.session import Palio
 

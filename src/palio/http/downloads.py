@@ -39,7 +39,8 @@ def download_router(verbs_of_caller: Callable[..., Verbs]) -> APIRouter:
     ) -> StreamingResponse:
         """Send one file of a version; its SHA-256 stands in the header Repr-Digest (RFC 9530).
 
-        A file that is not as it was registered breaks off.
+        A file that is too short breaks off; whether its bytes are those that were registered
+        is known after the last one, so whoever receives them compares the digest.
         """
         version = verbs.versions.get(reference)  # an alias may move before the bytes are read
         file = version.manifest.file(path)

@@ -1,4 +1,4 @@
-"""Bodies that are too large are refused while they arrive, whatever their header says."""
+"""Bodies that are too large are refused: those that say so at once, others as they arrive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UPLOAD = re.compile(r"/v1/models/[^/]+/versions")
 
 
 class BodyLimit:
-    """Counts the bytes of a request's body as they come in.
+    """Refuses bodies beyond a limit; counts the bytes of those that declare no length.
 
     Parameters
     ----------
@@ -37,11 +37,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._upload_limit_bytes if _UPLOAD.fullmatch(scope["path"]) else self._limit_bytes
-        declared = header_of(scope, b"content-length") or "0"
-        if declared.isdecimal() and int(declared) > limit:
+        declared = header_of(scope, b"content-length") or ""
+        if not declared.isdecimal():
+            await self._counted(scope, receive, send, limit)
+        elif int(declared) > limit:
             await problem_answer(_too_large(limit, int(declared)))(scope, receive, send)
-            return
-        await self._counted(scope, receive, send, limit)
+        elif header_of(scope, b"transfer-encoding") is not None:  # the length says nothing then
+            await self._counted(scope, receive, send, limit)
+        else:  # HTTP hands on as many bytes as were declared, and no more
+            await self._app(scope, receive, send)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         seen, refused, begun = 0, None, False

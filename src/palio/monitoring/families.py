@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
@@ -33,6 +34,7 @@ def families(seen: Observed) -> Iterator[Metric]:
     """Give all that is seen as families of samples."""
     yield from _traffic(seen.served)
     yield _latencies(seen.served)
+    yield _skipped(seen.served)
     yield from _processes(seen)
     yield from _experiments(seen.watched)
     yield from _deployments(seen.placed)
@@ -99,6 +101,20 @@ def _latencies(served: Iterable[Served]) -> Metric:
         labels = (one.endpoint, one.model, one.version)
         latency.add_metric(labels, buckets_of(one.sums), one.sums.latency_ms / 1_000)
     return latency
+
+
+def _skipped(served: Iterable[Served]) -> Metric:
+    counter = CounterMetricFamily(
+        "palio_members_skipped",
+        "Rows that an ensemble answered without a member.",
+        labels=("model", "version", "member"),
+    )
+    rows: Counter[tuple[str, str, str]] = Counter()
+    for one in served:
+        rows.update({(one.model, one.version, name): n for name, n in one.sums.skipped.items()})
+    for labels, n in sorted(rows.items()):
+        counter.add_metric(labels, n)
+    return counter
 
 
 def _processes(seen: Observed) -> Iterable[Metric]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from palio.access.domain import Identity, Role
 from palio.artifacts.files import FsspecArtifactStore
+from palio.delivery.tally import Tally
 from palio.platform.background import background_of, controller_of
 from palio.platform.dialects import dialects_of
 from palio.platform.engine import WARMING_S, seen_of, telling
@@ -48,11 +49,17 @@ def application(
     store = store_of(settings)
     nobody = Identity("nobody", Role.VIEWER)  # every request acts in the name of its own key
     verbs = verbs_of(store, settings, vouching, nobody)
-    loader = loader_of(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
+    tally, files = Tally(), FsspecArtifactStore(settings.artifacts_url())
+    loader = loader_of(settings, files, vouching, verbs, skip=tally.skip)
     name = server_name or process_name()
-    seen = seen_of(settings, store, loader, server=name, warming_s=WARMING_S)
+    seen = seen_of(settings, store, loader, server=name, tally=tally, warming_s=WARMING_S)
     server = TickServer(seen.engine)
     controller = [controller_of(store, settings, seen)] if settings.control_s else []
+
+    def stop() -> None:
+        seen.runtime.close()
+        store.close()
+
     return create_app(
         telling(verbs, seen, server),
         server,
@@ -60,7 +67,7 @@ def application(
         body_limit_bytes=settings.body_limit_bytes,
         upload_limit_bytes=settings.upload_limit_bytes,
         on_ready=on_ready,
-        on_stop=store.close,
+        on_stop=stop,
         background=[
             seen.publisher,
             seen.watch,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from palio.errors import InvalidInput
 from palio.experiments.lease import Lease
+from palio.monitoring.deliverer import Deliverer
+from palio.platform.interruption import Interruption
 from palio.platform.monitoring import deliverer_of
 from palio.settings import Settings
 from palio.storage.store import SqlStore
@@ -63,18 +66,39 @@ def attend(
     once: bool,
     on_look: Callable[[Sequence[T], str | None], None],
 ) -> None:
-    """Look once or until interrupted, send what people are told, and give the lease back."""
+    """Look once or until interrupted, send what people are told, and give the lease back.
+
+    What interrupts is Ctrl-C, SIGTERM or a closed terminal; once the lease is given back, each
+    ends the process as it would have without.
+    """
+    interruption = Interruption()
     try:
-        deliverer = deliverer_of(store, settings)
-        while True:
-            done, leader = own.step(), own.leader()
-            if deliverer is not None:
-                deliverer.step()
-            other = leader is not None and leader.holder != own.holder
-            on_look(done, leader.holder if leader is not None and other else None)
-            if once:
-                return
-            time.sleep(own.rest_s)
-    finally:
-        own.release()
-        store.close()
+        with interruption:
+            try:
+                _look(own, deliverer_of(store, settings), once=once, on_look=on_look)
+            finally:
+                interruption.ignore()
+                own.release()
+                store.close()
+    except KeyboardInterrupt:
+        if interruption.by is not None:
+            signal.raise_signal(interruption.by)
+        raise
+
+
+def _look(
+    own: Attending[T],
+    deliverer: Deliverer | None,
+    *,
+    once: bool,
+    on_look: Callable[[Sequence[T], str | None], None],
+) -> None:
+    while True:
+        done, leader = own.step(), own.leader()
+        if deliverer is not None:
+            deliverer.step()
+        other = leader is not None and leader.holder != own.holder
+        on_look(done, leader.holder if leader is not None and other else None)
+        if once:
+            return
+        time.sleep(own.rest_s)

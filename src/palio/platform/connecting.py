@@ -9,6 +9,7 @@ from palio.access.domain import Identity, Role
 from palio.artifacts.fetched import FetchedArtifacts
 from palio.artifacts.files import FsspecArtifactStore
 from palio.client.remote import Connection, remote_verbs
+from palio.delivery.tally import Tally
 from palio.platform.engine import seen_of, telling
 from palio.platform.process import now, process_name, user_name
 from palio.platform.store import store_of
@@ -86,8 +87,9 @@ def _in_process(settings: Settings) -> Palio:
     store = store_of(settings)
     actor = Identity(settings.actor or user_name(), Role.ADMIN)
     verbs = verbs_of(store, settings, vouching, actor)
-    loader = loader_of(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    seen = seen_of(settings, store, loader, server=process_name())
+    tally, files = Tally(), FsspecArtifactStore(settings.artifacts_url())
+    loader = loader_of(settings, files, vouching, verbs, skip=tally.skip)
+    seen = seen_of(settings, store, loader, server=process_name(), tally=tally)
     server = LocalServer(seen.engine, seen.publish)
 
     def close() -> None:
@@ -95,6 +97,7 @@ def _in_process(settings: Settings) -> Palio:
             seen.publish()
             seen.publisher.release()
         finally:
+            seen.runtime.close()
             store.close()
 
     return Palio(

@@ -9,6 +9,7 @@ from palio.access.domain import Identity, Role
 from palio.artifacts.files import FsspecArtifactStore
 from palio.delivery.deployments.control import Action
 from palio.delivery.deployments.controller import CONTROLLER
+from palio.delivery.tally import Tally
 from palio.platform.attending import attend, check_local
 from palio.platform.background import controller_of
 from palio.platform.engine import WARMING_S, seen_of
@@ -47,7 +48,13 @@ def control(
     check_local(settings, "deployments", "deployments control")
     store, vouching = store_of(settings), vouching_of(settings)
     verbs = verbs_of(store, settings, vouching, Identity(CONTROLLER, Role.OPERATOR))
-    loader = loader_of(settings, FsspecArtifactStore(settings.artifacts_url()), vouching, verbs)
-    seen = seen_of(settings, store, loader, server=process_name(), warming_s=WARMING_S)
+    tally, files = Tally(), FsspecArtifactStore(settings.artifacts_url())
+    loader = loader_of(settings, files, vouching, verbs, skip=tally.skip)
+    seen = seen_of(
+        settings, store, loader, server=process_name(), tally=tally, warming_s=WARMING_S
+    )
     own = replace(controller_of(store, settings, seen), silent=True)
-    attend(own, store, settings, once=once, on_look=on_look)
+    try:
+        attend(own, store, settings, once=once, on_look=on_look)
+    finally:
+        seen.runtime.close()

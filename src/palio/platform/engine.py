@@ -45,10 +45,11 @@ def seen_of(
     loader: Loader,
     *,
     server: str,
+    tally: Tally,
     warming_s: float | None = None,
 ) -> Seen:
     """Return an engine on a store, and what counts its work."""
-    tally, features, process = Tally(), FeatureTally(), process_name()
+    features, process = FeatureTally(), process_name()
     pseudonyms = pseudonyms_of(settings)
     engine = Engine(
         store,

@@ -14,7 +14,7 @@ from palio.edge.verbs import Verbs
 from palio.errors import InvalidInput
 from palio.registry.ports import ArtifactReader, Loader
 from palio.registry.signing.attestation import Demand, Vouching
-from palio.serving.ensembles import EnsembleLoader
+from palio.serving.ensembles import EnsembleLoader, Skip
 from palio.settings import Settings
 
 __all__ = ["loader_of", "restored", "trust_of", "vouching_of"]
@@ -50,16 +50,22 @@ def trust_of(settings: Settings) -> Trust:
 
 
 def loader_of(
-    settings: Settings, files: ArtifactReader, vouching: Vouching, verbs: Verbs
+    settings: Settings,
+    files: ArtifactReader,
+    vouching: Vouching,
+    verbs: Verbs,
+    *,
+    skip: Skip = lambda _, __, ___: None,
 ) -> Loader:
     """Return what makes versions predictors, ensembles among them."""
     attested = partial(vouching.check_load, verbs.versions.attestations)
     return EnsembleLoader(
-        ArtifactLoader(files, trust_of(settings), attested),
+        ArtifactLoader(files, trust_of(settings), attested, device=settings.torch_device),
         files,
         verbs.versions.get,
         attested=attested,
         log=logging.getLogger("palio.ensembles").warning,
+        skip=skip,
     )
 
 

@@ -17,6 +17,7 @@ from palio.experiments.folding.quality import fold_quality, watermark_within
 from palio.experiments.outcomes import Outcomes
 from palio.experiments.privacy.units import Units
 from palio.experiments.service import Experiments
+from palio.platform.gpus import gpus_of
 from palio.platform.process import new_id, now
 from palio.platform.store import pseudonyms_of
 from palio.platform.trust import trust_of
@@ -49,7 +50,9 @@ def verbs_of(store: SqlStore, settings: Settings, vouching: Vouching, actor: Ide
         lifecycles=Lifecycles(store=store, clock=now, actor=actor),
         artifacts=Artifacts(store=store, artifacts=artifacts, clock=now, actor=actor),
         endpoints=Endpoints(store=store, clock=now, actor=actor, vouching=vouching),
-        deployments=Deployments(store=store, clock=now, actor=actor),
+        deployments=Deployments(
+            store=store, clock=now, actor=actor, gpus=partial(gpus_of, settings.torch_device)
+        ),
         experiments=Experiments(
             store=store,
             clock=now,

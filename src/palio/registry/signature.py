@@ -6,6 +6,8 @@ import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from palio.errors import InvalidInput, InvalidRows
@@ -21,7 +23,7 @@ __all__ = [
     "label_key",
 ]
 
-_LARGEST = 2**1023  # integers beyond have no float
+_LARGEST = 2**1024 - 2**970  # integers from here on have no float
 _SHOWN = 60  # characters of a cell that a message repeats
 _MOST_CELLS = 1_000_000  # of one array: a request holds it as text
 
@@ -82,7 +84,7 @@ class Feature:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what requests ask of it is reckoned once
 class Signature:
     """The inputs of a version in order, and what it answers.
 
@@ -109,7 +111,7 @@ class Signature:
         """The columns of the table that a model gets, arrays taken apart."""
         return tuple(column for feature in self.features for column in feature.columns)
 
-    @property
+    @cached_property
     def has_arrays(self) -> bool:
         """Tell whether some feature is an array."""
         return any(feature.size is not None for feature in self.features)
@@ -135,8 +137,7 @@ class Signature:
         """
         if not rows:
             raise InvalidRows("rows is empty; send at least one row", field="rows", value=[])
-        checks = [(feature.name, _fits(feature), feature) for feature in self.features]
-        table = [self._row(number, row, checks) for number, row in enumerate(rows)]
+        table = [self._row(number, row) for number, row in enumerate(rows)]
         return [self._flat(row) for row in table] if self.has_arrays else table
 
     def _flat(self, row: list[Any]) -> list[Cell]:
@@ -145,14 +146,32 @@ class Signature:
             flat += [cell] if feature.size is None else cell
         return flat
 
-    def _row(self, number: int, row: object, checks: list[_Check]) -> list[Cell]:
+    def _row(self, number: int, row: object) -> list[Cell]:
         if isinstance(row, Mapping):
             cells = self._by_name(number, row)
         elif isinstance(row, Sequence) and not isinstance(row, str | bytes):
             cells = self._by_position(number, row)
         else:
             raise _refused(number, None, row, "is neither an object nor an array")
-        for (name, fits, feature), cell in zip(checks, cells, strict=True):
+        if self.has_arrays or not all(_plainly(pick(cells), kinds) for pick, kinds in self._plain):
+            self._check_each(number, cells)
+        return cells
+
+    @cached_property
+    def _plain(self) -> list[_Plain]:
+        """What picks the cells of one type, and the kinds that they usually are."""
+        places: dict[FeatureType, list[int]] = {}
+        for at, feature in enumerate(self.features):
+            places.setdefault(feature.type, []).append(at)
+        return [(_picking(found), _KINDS[kind]) for kind, found in places.items()]
+
+    @cached_property
+    def _checks(self) -> list[Callable[[Any], bool]]:
+        return [_fits(feature) for feature in self.features]
+
+    def _check_each(self, number: int, cells: list[Any]) -> None:
+        for feature, fits, cell in zip(self.features, self._checks, cells, strict=True):
+            name = feature.name
             if fits(cell):
                 continue
             if feature.size is not None:
@@ -161,7 +180,6 @@ class Signature:
                 raise _refused(number, name, cell, f"is no {feature.type}")
             if not feature.nullable:
                 raise _refused(number, name, cell, "is missing, and this field must be given")
-        return cells
 
     def _by_name(self, number: int, row: Mapping[str, Any]) -> list[Any]:
         try:
@@ -210,7 +228,29 @@ def label_key(label: Label) -> tuple[bool, Label]:
     return isinstance(label, bool), label
 
 
-_Check = tuple[str, Callable[[Any], bool], Feature]
+_Plain = tuple[Callable[[Any], Sequence[Any]], frozenset[type]]
+_KINDS: Mapping[FeatureType, frozenset[type]] = {
+    FeatureType.NUMBER: frozenset({float, int}),
+    FeatureType.INTEGER: frozenset({int}),
+    FeatureType.BOOLEAN: frozenset({bool}),
+    FeatureType.STRING: frozenset({str}),
+}
+
+
+def _plainly(cells: Sequence[Any], kinds: frozenset[type]) -> bool:
+    """Tell at little cost that cells are of these kinds, and finite; false leaves it open."""
+    if not kinds.issuperset(map(type, cells)):
+        return False
+    try:
+        return str in kinds or math.isfinite(sum(map(float, cells)))
+    except OverflowError:
+        return False
+
+
+def _picking(places: Sequence[int]) -> Callable[[Any], Sequence[Any]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[0] + 1))
 
 
 def _is_number(cell: Any) -> bool:
@@ -241,6 +281,7 @@ _CHECKS: Mapping[FeatureType, Callable[[Any], bool]] = {
 
 def _fits(feature: Feature) -> Callable[[Any], bool]:
     fits, size, nullable = _CHECKS[feature.type], feature.size, feature.nullable
+    kinds = _KINDS[feature.type]
     if size is None:
         return fits
 
@@ -248,7 +289,10 @@ def _fits(feature: Feature) -> Callable[[Any], bool]:
         return (
             isinstance(cells, list | tuple)
             and len(cells) == size
-            and all(fits(cell) or (nullable and _missing(cell)) for cell in cells)
+            and (
+                _plainly(cells, kinds)
+                or all(fits(cell) or (nullable and _missing(cell)) for cell in cells)
+            )
         )
 
     return fits_as_array

@@ -30,6 +30,7 @@ from palio.ports import Clock, Ids, Store
 from palio.registry.domain import Version, parted
 from palio.registry.finding import find_version
 from palio.registry.ports import Loader
+from palio.registry.signature import Cell
 from palio.serving.deadlines import Deadlines
 from palio.serving.fallbacks import with_fallbacks
 from palio.serving.jobs import Given, Job, Loaded, asked_together
@@ -272,14 +273,20 @@ class Engine:
         """
         self._settle(jobs)
         given = self._ask(jobs)
-        for job in jobs:
-            signature = job.loaded.signature
-            if signature is not None and not signature.has_arrays:  # sound has no bins
-                served = (job.choice.model, job.choice.version)
-                self._features.add(served, signature.features, job.rows)
+        self._keep_features(jobs)
         predictions = [self._prediction(*one) for one in zip(jobs, given, strict=True)]
         predictions = with_fallbacks(jobs, predictions, find=self._found, ask=self._ask)
         return with_others(jobs, given, predictions, find=self._found, ask=self._ask)
+
+    def _keep_features(self, jobs: Sequence[Job]) -> None:
+        asked: dict[int, tuple[Loaded, list[list[Cell]]]] = {}
+        for job in jobs:
+            asked.setdefault(id(job.loaded), (job.loaded, []))[1].extend(job.rows)
+        for loaded, rows in asked.values():
+            signature = loaded.signature
+            if signature is not None and not signature.has_arrays:  # sound has no bins
+                served = (loaded.model, loaded.version)
+                self._features.add(served, signature.features, rows)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Give units of sticky experiments the variants they keep."""
@@ -314,8 +321,8 @@ class Engine:
             variant=choice.variant,
             epoch=choice.epoch,
             propensity=choice.propensity,
-            values=given.predictions.values,
-            probabilities=given.predictions.probabilities,
+            values=given.values,
+            probabilities=given.probabilities,
             classes=signature.classes if signature else (),
             latency_ms=(given.ended - job.started) * 1_000,
             error=given.error,

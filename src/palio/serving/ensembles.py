@@ -26,10 +26,11 @@ from palio.registry.ensembles.spec import ENSEMBLE, SPEC_FILE, Ensemble, read_sp
 from palio.registry.ports import ArtifactReader, Loader, Predictor
 from palio.registry.signature import Cell, Predictions, Signature
 
-__all__ = ["EnsembleLoader", "EnsemblePredictor", "Member"]
+__all__ = ["EnsembleLoader", "EnsemblePredictor", "Member", "Skip"]
 
 Table = list[list[Cell]]
 Log = Callable[[str], None]
+Skip = Callable[[str, str, int], object]
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class EnsemblePredictor:
         What the ensemble takes and gives.
     log
         Told when a member fails for the first time, and the others go on.
+    skip
+        Told each time: the ensemble, the member, and how many rows are answered without it.
     """
 
     def __init__(
@@ -71,12 +74,14 @@ class EnsemblePredictor:
         signature: Signature,
         *,
         log: Log = lambda _: None,
+        skip: Skip = lambda _, __, ___: None,
     ) -> None:
         self._name = name
         self._spec = spec
         self._members = members
         self._signature = signature
         self._log = log
+        self._skip = skip
         self._shares = spec.shares
         self._width = max(1, len(signature.classes))
 
@@ -93,7 +98,14 @@ class EnsemblePredictor:
         there: npt.NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=2))
         if there.sum(axis=0).min() < self._spec.least:
             raise self._too_few(errors)
+        if errors:
+            self._count(there)
         return answered(self._combined(scores, there), self._spec.combine, self._signature)
+
+    def _count(self, there: npt.NDArray[np.bool_]) -> None:
+        for member, rows in zip(self._members, (~there).sum(axis=1).tolist(), strict=True):
+            if rows:
+                self._skip(self._name, member.reference, rows)
 
     def _combined(self, scores: Scores, there: npt.NDArray[np.bool_]) -> Scores:
         rule = self._spec.combine
@@ -162,6 +174,8 @@ class EnsembleLoader:
         As for the loader inside; ensembles are held to it as their members are.
     log
         Told of members that an ensemble goes on without.
+    skip
+        Told how many rows an ensemble answers without a member.
     """
 
     def __init__(
@@ -172,12 +186,14 @@ class EnsembleLoader:
         *,
         attested: Callable[[Version], None] = lambda _: None,
         log: Log = lambda _: None,
+        skip: Skip = lambda _, __, ___: None,
     ) -> None:
         self._inner = inner
         self._files = files
         self._find = find
         self._attested = attested
         self._log = log
+        self._skip = skip
 
     def load(self, version: Version) -> Predictor:
         """Make a registered version a predictor.
@@ -204,7 +220,12 @@ class EnsembleLoader:
         spec = read_spec(files[SPEC_FILE])
         members = self._members(version.reference, spec, version.signature)
         return EnsemblePredictor(
-            version.reference, spec, members, version.signature, log=self._log
+            version.reference,
+            spec,
+            members,
+            version.signature,
+            log=self._log,
+            skip=self._skip,
         )
 
     def _members(self, name: str, spec: Ensemble, signature: Signature) -> list[Member]:

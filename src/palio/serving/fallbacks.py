@@ -82,8 +82,8 @@ def _fallback(job: Job, second: _Second, given: Given) -> Fallback:
     return Fallback(
         model=second.loaded.model,
         version=second.loaded.version,
-        values=given.predictions.values,
-        probabilities=given.predictions.probabilities,
+        values=given.values,
+        probabilities=given.probabilities,
         classes=signature.classes if signature else (),
         latency_ms=(time.perf_counter() - job.started) * 1_000,
         error=given.error,

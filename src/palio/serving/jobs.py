@@ -10,7 +10,7 @@ from typing import Protocol
 from palio.delivery.domain import Choice, PredictRequest, Route
 from palio.errors import NotFound
 from palio.registry.ports import Predictor
-from palio.registry.signature import Cell, Predictions, Signature
+from palio.registry.signature import Cell, Label, Predictions, Signature
 from palio.serving.deadlines import Deadlines
 
 __all__ = ["Ask", "Asked", "Given", "Job", "Loaded", "asked_together"]
@@ -88,7 +88,8 @@ class Job:
 class Given:
     """What a version answered, or its error; its model was at work from ``began`` to ``ended``."""
 
-    predictions: Predictions
+    values: list[Label]
+    probabilities: list[list[float]] | None
     error: str | None
     began: float
     ended: float
@@ -157,17 +158,19 @@ def _given(asked: Sequence[Asked]) -> Sequence[Given]:
 
 
 def _failed(failed: BaseException, began: float) -> Given:
-    return Given(Predictions([]), _text(failed), began, time.perf_counter())
+    return Given([], None, _text(failed), began, time.perf_counter())
 
 
 def _shared_out(asked: Sequence[Asked], found: Predictions, began: float) -> Iterable[Given]:
     start, ended = 0, time.perf_counter()
+    signature, shares = asked[0].loaded.signature, found.probabilities
+    all_well = shares is None or _odd(shares, len(found.values), signature) is None
     for one in asked:
         end = start + len(one.rows)
-        shares = None if found.probabilities is None else found.probabilities[start:end]
-        odd = None if shares is None else _odd(shares, len(one.rows), one.loaded.signature)
+        own = None if shares is None else shares[start:end]
+        odd = None if own is None or all_well else _odd(own, len(one.rows), signature)
         if odd is None:
-            yield Given(Predictions(found.values[start:end], shares), None, began, ended)
+            yield Given(found.values[start:end], own, None, began, ended)
         else:
             yield _failed(ValueError(f"the model answered {odd}"), began)
         start = end
@@ -178,11 +181,10 @@ def _odd(shares: list[list[float]], n_rows: int, signature: Signature | None) ->
     if len(shares) != n_rows:
         return f"{len(shares)} lists of probabilities for {n_rows} rows"
     width = len(signature.classes) if signature else 0
-    for row in shares:
-        if len(row) != width:
-            return f"{len(row)} probabilities for {width} classes"
-        if min(row) < -_ROUNDING or max(row) > 1 + _ROUNDING:
-            wrong = next(one for one in row if not -_ROUNDING <= one <= 1 + _ROUNDING)
+    for other in set(map(len, shares)) - {width}:
+        return f"{other} probabilities for {width} classes"
+    for wrong in (min(map(min, shares)), max(map(max, shares))):
+        if not -_ROUNDING <= wrong <= 1 + _ROUNDING:
             return f"{wrong:g}, which is no probability"
     return None
 

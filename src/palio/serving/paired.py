@@ -69,8 +69,8 @@ def _scored(shadow: _Shadow, given: Given, waited_s: float) -> Scored:
     return Scored(
         variant=shadow.variant,
         version=shadow.loaded.version,
-        values=given.predictions.values,
-        probabilities=given.predictions.probabilities,
+        values=given.values,
+        probabilities=given.probabilities,
         latency_ms=(waited_s + given.ended - given.began) * 1_000,
         error=given.error,
     )

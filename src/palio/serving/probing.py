@@ -1,8 +1,14 @@
-"""Whether a version answers: it is asked about a row, in a thread of its own."""
+"""Whether a version answers: it is asked about a row, in a thread of its own.
+
+No thread can be ended from outside, and a process waits for no version that hangs; but where it
+ends while a thread is importing a library, or in one that is not written in Python, that may
+abort it. The end is therefore told here, and waits for a while.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -12,6 +18,9 @@ from palio.serving.engine import Engine
 from palio.serving.warming import row_of
 
 __all__ = ["EngineRuntime"]
+
+_LOADING_S = 20.0  # that the end waits for versions to be loaded, which may import a library
+_ANSWERING_S = 1.0  # and for their answers
 
 
 @dataclass(slots=True)
@@ -89,6 +98,21 @@ class EngineRuntime:
             latency_ms=latency_ms, reason=asking.reason, cold=asking.cold, process=self._process
         )
 
+    def close(self, *, loading_s: float = _LOADING_S, answering_s: float = _ANSWERING_S) -> None:
+        """Wait for the questions that are still asked, but not for ever: the process may end.
+
+        Parameters
+        ----------
+        loading_s
+            Seconds for all versions that are loading.
+        answering_s
+            Seconds for all answers after that.
+        """
+        with self._lock:
+            asking = list(self._asking.values())
+        _wait([one.is_loaded for one in asking], loading_s)
+        _wait([one.is_over for one in asking], answering_s)
+
     def _begun(self, model: str, version: str, row: object) -> _Asking:
         """Return the question that is asked already, or begin to ask."""
         key = (model, version)
@@ -99,3 +123,9 @@ class EngineRuntime:
                 work = (self._engine, Choice(model, version))
                 Thread(target=found.ask, args=work, name="palio-probe", daemon=True).start()
         return found
+
+
+def _wait(events: Iterable[Event], timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    for one in events:
+        one.wait(max(0.0, until - time.monotonic()))

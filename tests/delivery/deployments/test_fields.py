@@ -37,7 +37,7 @@ SEEN = {
     "reason": "service: the_audit_log_says_why",
     "resources.cpu": "wanted: what_cannot_be_done_is_said",
     "resources.memory_bytes": "service: memory_is_a_limit_on_the_process",
-    "resources.gpu": "wanted: what_cannot_be_done_is_said",
+    "resources.gpu": "service: gpus_are_looked_for_where_they_are_asked_for",
     "scaling.min_replicas": "wanted: what_cannot_be_done_is_said",
     "scaling.max_replicas": "wanted: what_cannot_be_done_is_said",
     "scaling.target_cpu": "wanted: what_cannot_be_done_is_said",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from palio.access.domain import Role
 from palio.delivery.deployments.domain import State
-from palio.delivery.deployments.ports import Probe
+from palio.delivery.deployments.ports import NO_GPUS, Gpus, Probe
 from palio.delivery.deployments.wanted import Canary, HealthCheck, Resources, Scaling
 from palio.delivery.service import routing_table
 from palio.errors import (
@@ -21,7 +22,8 @@ from palio.errors import (
     InvalidRows,
     NotFound,
 )
-from palio.registry.domain import ArtifactFile, Manifest
+from palio.registry.domain import ArtifactFile, Manifest, VersionDraft
+from palio.registry.ensembles.spec import Combine, Ensemble
 from palio.testing.records import design
 
 from .cases import Watched, asked
@@ -222,6 +224,41 @@ def test_what_is_not_honoured_is_in_every_answer(watched: Watched) -> None:
     entry = watched.wired.audit.list()[-3]
     assert entry.after is not None
     assert len(entry.after["not_honoured"]) == 3
+
+
+def test_gpus_are_looked_for_where_they_are_asked_for(watched: Watched) -> None:
+    seen: list[Collection[str]] = []
+
+    def gpus(flavors: Collection[str]) -> Gpus:
+        seen.append(flavors)
+        return Gpus(used=1, lack="there is one")
+
+    deployments = replace(watched.wired.deployments, gpus=gpus)
+    assert deployments.deploy(asked("2", "without")).not_honoured == ()
+    assert seen == []
+    deployments.undeploy("without")
+    assert deployments.deploy(asked("2", "d", resources=Resources(gpu=1))).not_honoured == ()
+    more = deployments.deploy(asked("3", "more", resources=Resources(gpu=2)))
+    assert more.not_honoured == ("resources.gpu = 2: there is one",)
+    assert seen == [{"sklearn"}] * 2
+
+
+def test_an_ensemble_is_asked_where_its_members_are(watched: Watched) -> None:
+    watched.wired.versions.combine(
+        "credit",
+        VersionDraft(version="both", flavor=""),
+        Ensemble(members=("credit:2", "credit:3"), combine=Combine.SOFT_VOTE),
+    )
+    seen: list[Collection[str]] = []
+
+    def gpus(flavors: Collection[str]) -> Gpus:
+        seen.append(flavors)
+        return NO_GPUS
+
+    deployments = replace(watched.wired.deployments, gpus=gpus)
+    made = deployments.deploy(asked("both", resources=Resources(gpu=1)))
+    assert made.not_honoured == (f"resources.gpu = 1: {NO_GPUS.lack}",)
+    assert seen == [{"sklearn"}]
 
 
 # -- several on one endpoint, and again

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from palio.delivery.deployments.ports import Gpus
 from palio.delivery.deployments.wanted import (
     Canary,
     DeploymentDraft,
@@ -89,6 +90,15 @@ def test_what_is_asked_by_default() -> None:
 def test_what_cannot_be_done_is_said(resources: Resources, scaling: Scaling, word: str) -> None:
     (said,) = not_honoured(resources, scaling)
     assert said.startswith(f"{word}: ")
+
+
+def test_gpus_are_honoured_where_a_version_is_asked_on_as_many() -> None:
+    one = Gpus(used=1, lack="there is one")
+    assert not_honoured(Resources(gpu=1), Scaling(), one) == ()
+    assert not_honoured(Resources(gpu=2), Scaling(), one) == ("resources.gpu = 2: there is one",)
+    none = Gpus(lack="there is none")
+    assert not_honoured(Resources(gpu=1), Scaling(), none) == ("resources.gpu = 1: there is none",)
+    assert not_honoured(Resources(), Scaling(), none) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.e2e import servers
 import palio
 from palio.dialects.abguide.file import registry_file
 from palio.dialects.abguide.settings import Settings
+from palio.edge.following import alone
 
 from .conftest import MODEL, ROW, Guide, until
 
@@ -133,6 +135,26 @@ def test_the_file_follows_what_anybody_does(guide: Guide) -> None:
     until(lambda: read(file)["models"]["v1.1.0"]["status"] == "active")
     file.unlink()
     assert list(until(lambda: read(file))["models"]) == ["v1.0.0", "v1.1.0"]
+
+
+def test_a_file_that_is_gone_waits_for_who_writes_here(
+    guide: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "apart" / "registry.json"
+    monkeypatch.setenv("MODEL_REGISTRY_PATH", str(file))
+    guide.register("v1.0.0")
+    with guide.opened() as opened:
+        kept = registry_file(opened.verbs)
+        assert kept is not None
+        kept.step()
+        writer = Thread(target=kept.step)
+        with alone(file.with_name(".registry")):
+            file.unlink()
+            writer.start()
+            writer.join(0.3)  # long enough to write, were it let
+            assert not file.exists()
+        writer.join(servers.PATIENCE_S)
+    assert list(read(file)["models"]) == ["v1.0.0"]
 
 
 def test_a_model_of_palio_s_own_is_shown(guide: Guide) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from tests.e2e import servers
 import palio
 from palio import Variant, platform
 from palio.dialects.credtech.tree import keeper
+from palio.edge.following import alone
 
 from .conftest import MODELS, Cli, Town
 
@@ -142,6 +144,22 @@ def test_a_first_export_that_was_cut_off_is_gone_on_with(stocked: Town, cli: Cli
     code, _, err = cli("list-models")
     assert (code, err) == (0, "")
     assert (stocked.registry / "models" / "model_v1" / "model.joblib").exists()
+
+
+@ONE_STORE
+def test_results_and_a_lost_index_wait_for_who_writes_here(stocked: Town, cli: Cli) -> None:
+    cli("list-models")
+    index = stocked.registry / "registry.json"
+    with stocked.native() as opened:
+        keeper(opened.verbs).step()
+        writer = Thread(target=keeper(opened.verbs).step)
+        with alone(stocked.registry):
+            index.unlink()
+            writer.start()
+            writer.join(0.3)  # long enough to write, were it let
+            assert not index.exists()
+        writer.join(servers.PATIENCE_S)
+    assert index.exists()
 
 
 @ONE_STORE

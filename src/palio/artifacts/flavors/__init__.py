@@ -22,6 +22,7 @@ __all__ = [
     "HEAD_BYTES",
     "PREPROCESSOR",
     "Flavor",
+    "Movable",
     "Safety",
     "SelfDescribing",
     "model_file",
@@ -129,6 +130,21 @@ class SelfDescribing(Protocol):
             Bytes by path.
         target
             Labels, where the files name no classes.
+        """
+        ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A flavor whose models can compute elsewhere than on the CPU."""
+
+    def on(self, device: str) -> Flavor:
+        """Return the same flavor, which loads models onto a device; ``restore`` does not.
+
+        Parameters
+        ----------
+        device
+            ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         """
         ...
 

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["NOBODY", "Probe", "Runtime"]
+__all__ = ["NOBODY", "NO_GPUS", "Gpus", "GpusOf", "Probe", "Runtime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """On how many GPUs a version is asked, and why not on more, in words."""
+
+    used: int = 0
+    lack: str
+
+
+NO_GPUS = Gpus(lack="nothing here can tell of GPUs")
+
+GpusOf = Callable[[Collection[str]], Gpus]
+"""Tells what this process has for a version of some flavor, or of several that it asks.
+
+May take seconds, for it may load a library: never called within a unit of work.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from palio.delivery.deployments.control import Action, Kind
 from palio.delivery.deployments.domain import OPEN, Deployment, Health, State
 from palio.delivery.deployments.looking import Looking, end
 from palio.delivery.deployments.placing import others_of, place, standing
-from palio.delivery.deployments.ports import NOBODY, Runtime
+from palio.delivery.deployments.ports import NO_GPUS, NOBODY, GpusOf, Runtime
 from palio.delivery.deployments.reports import (
     DeploymentMetrics,
     DeploymentStatus,
@@ -27,6 +27,7 @@ from palio.delivery.traffic import check_window
 from palio.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from palio.ports import Clock, Store
 from palio.registry.domain import Version, check_name
+from palio.registry.ensembles.members import members_of
 from palio.registry.finding import find_model, find_version
 
 __all__ = ["Deployments"]
@@ -38,14 +39,15 @@ _FIELDS = tuple(one.name for one in fields(DeploymentDraft))
 class Deployments:
     """Versions placed behind endpoints, watched, and taken back where they fail.
 
-    ``runtime`` is where versions are asked whether they answer; ``publish`` brings what this
-    process has answered into the store before it is read.
+    ``runtime`` is where versions are asked whether they answer; ``gpus`` tells whether that is on
+    GPUs; ``publish`` brings what this process has answered into the store before it is read.
     """
 
     store: Store[DeliveryUnit]
     clock: Clock
     actor: Identity
     runtime: Runtime = field(default=NOBODY, repr=False)
+    gpus: GpusOf = field(default=lambda _: NO_GPUS, repr=False)
     publish: Callable[[], object] = field(default=lambda: None, repr=False)
 
     @requires(Role.OPERATOR)
@@ -72,13 +74,14 @@ class Deployments:
         InvalidInput
             If the version's files are larger than it may take, or nothing could answer the rest.
         """
+        told = self._not_honoured(deployment)
         with self.store.write() as unit:
             endpoint = self._endpoint(unit, deployment)
             find_model(unit, deployment.model, lock=True)
             version = find_version(unit, f"{deployment.model}:{deployment.version}")
             _check_size(deployment, version)
             _check_row(deployment, version)
-            made = self._made(unit, deployment, endpoint)
+            made = self._made(unit, deployment, endpoint, not_honoured=told)
             _check_rest(unit, made, endpoint)
             self._keep(unit, made)
             held = tuple(dict.fromkeys((*endpoint.held, made.version)))
@@ -176,6 +179,15 @@ class Deployments:
             actor=self.actor.name,
         )
 
+    def _not_honoured(self, asked: DeploymentDraft) -> tuple[str, ...]:
+        if not asked.resources.gpu:
+            return not_honoured(asked.resources, asked.scaling)
+        with self.store.read() as unit:
+            version = find_version(unit, f"{asked.model}:{asked.version}")
+            members = [find_version(unit, member) for member in members_of(version)]
+        flavors = {one.flavor for one in members or [version]}
+        return not_honoured(asked.resources, asked.scaling, self.gpus(flavors))
+
     def _endpoint(self, unit: DeliveryUnit, asked: DeploymentDraft) -> Endpoint:
         """Return the endpoint that is named, or that of the environment, opened where missing."""
         of_environment = (
@@ -225,7 +237,14 @@ class Deployments:
         )
         return made
 
-    def _made(self, unit: DeliveryUnit, asked: DeploymentDraft, endpoint: Endpoint) -> Deployment:
+    def _made(
+        self,
+        unit: DeliveryUnit,
+        asked: DeploymentDraft,
+        endpoint: Endpoint,
+        *,
+        not_honoured: tuple[str, ...],
+    ) -> Deployment:
         now, before = self.clock(), unit.deployments.get(asked.name, lock=True)
         if before is not None and before.state in OPEN:
             raise AlreadyExists(
@@ -253,7 +272,7 @@ class Deployments:
             revision=1 if before is None else before.revision + 1,
             weights_before=there[0].weights_before if there else endpoint.weights,
             holds=asked.version not in endpoint.held,
-            not_honoured=not_honoured(asked.resources, asked.scaling),
+            not_honoured=not_honoured,
         )
 
     def _keep(self, unit: DeliveryUnit, made: Deployment) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from palio.delivery.deployments.ports import NO_GPUS, Gpus
 from palio.errors import InvalidInput
 from palio.registry.describing.metadata import check_text
 from palio.registry.domain import check_name
@@ -45,7 +46,7 @@ class Resources:
     memory_bytes
         Most that the files of the version, and later any process that serves it, may take.
     gpu
-        Graphics processors.
+        Graphics processors; networks of PyTorch are asked on one, where there is one.
     """
 
     cpu: float | None = None
@@ -317,13 +318,21 @@ class DeploymentDraft:
             )
 
 
-def not_honoured(resources: Resources, scaling: Scaling) -> tuple[str, ...]:
-    """Return what a runtime of one process per server cannot do, in words."""
+def not_honoured(resources: Resources, scaling: Scaling, gpus: Gpus = NO_GPUS) -> tuple[str, ...]:
+    """Return what a runtime of one process per server cannot do, in words.
+
+    Parameters
+    ----------
+    resources, scaling
+        What is asked for.
+    gpus
+        On how many GPUs the version would be asked here.
+    """
     found = []
     if resources.cpu is not None:
         found.append(f"resources.cpu = {resources.cpu:g}: versions share the cores of a process")
-    if resources.gpu:
-        found.append(f"resources.gpu = {resources.gpu}: versions are asked on the CPU")
+    if resources.gpu > gpus.used:
+        found.append(f"resources.gpu = {resources.gpu}: {gpus.lack}")
     replicas = (scaling.min_replicas, scaling.max_replicas)
     for name, count in zip(("min_replicas", "max_replicas"), replicas, strict=True):
         if count != 1:

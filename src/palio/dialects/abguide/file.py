@@ -9,7 +9,7 @@ import msgspec
 from palio.access.audit import AuditEntry
 from palio.dialects.abguide.registry import Registry
 from palio.dialects.abguide.settings import Settings
-from palio.edge.following import Follower, written
+from palio.edge.following import Follower, alone, written
 from palio.edge.verbs import Verbs
 
 __all__ = ["RegistryFile", "registry_file"]
@@ -29,15 +29,16 @@ class RegistryFile:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._path = registry.settings.model_registry_path
-        cursor = self._path.with_name(f".{self._path.stem}")  # others may follow in this folder
-        self._follower = Follower(registry.verbs.audit, cursor, self._write)
+        self._own = self._path.with_name(f".{self._path.stem}")  # others may follow beside it
+        self._follower = Follower(registry.verbs.audit, self._own, self._write)
 
     def step(self) -> None:
         """Write what has changed; all of it where somebody took the file away."""
         if not self._registry.is_open():
             return
         if not self._path.exists():
-            self._write()
+            with alone(self._own):
+                self._write()
         self._follower.step()
 
     def release(self) -> None:

@@ -19,7 +19,7 @@ from palio.dialects.credtech.training import Training, trained
 from palio.dialects.credtech.tree import Tree
 from palio.edge.dialects import opened
 from palio.edge.session import Session
-from palio.errors import PalioError
+from palio.errors import PalioError, StoreUnavailable
 
 __all__ = ["app"]
 
@@ -56,7 +56,7 @@ def _opened(ctx: typer.Context) -> Iterator[_Open]:
 def _export(tree: Tree) -> None:
     try:
         tree.step()
-    except OSError as failed:
+    except (OSError, StoreUnavailable) as failed:
         LOG.warning("the registry's files were not written: %s", failed)
         typer.echo(f"note: the registry's files were not written: {failed}", err=True)
     if tree.is_foreign:

@@ -15,7 +15,7 @@ from palio.dialects.credtech.log import LOG
 from palio.dialects.credtech.records import Record, training_record
 from palio.dialects.credtech.settings import CredtechSettings, settings
 from palio.edge.dialects import restored
-from palio.edge.following import Follower
+from palio.edge.following import Follower, alone
 from palio.edge.verbs import Verbs
 from palio.experiments.domain import Experiment
 from palio.registry.domain import RESERVED_FILES, Version
@@ -58,11 +58,12 @@ class Tree:
         if mark is None or maker not in (None, mark) or not (maker or self._make):
             return
         self._follower.step()
-        if self._maker() is None:
-            self._project(())
-        for one in self._line.experiments():
-            if one.started_at is not None and one.ended_at is None:
-                self._keep_results(one)
+        with alone(self.folder):
+            if self._maker() is None:
+                self._project(())
+            for one in self._line.experiments():
+                if one.started_at is not None and one.ended_at is None:
+                    self._keep_results(one)
 
     def _mark(self) -> str | None:
         """Return what the folder of this store is marked with; nothing while it is empty."""

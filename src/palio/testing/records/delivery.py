@@ -40,6 +40,7 @@ _TRAFFIC = TrafficSums(
     latencies=((-7, 2**40), (3, 1)),
     outcomes={ODD: 2**40, "1": 1},
     failures={"ValueError": 1},
+    skipped={"m:1": 2**40},
 )
 _PER_SECOND = TrafficCounts(
     second=2**33, process=ODD, endpoint="e", model="m", version=ODD, sums=_TRAFFIC

@@ -10,9 +10,20 @@ from palio.artifacts.flavors import needed
 from palio.artifacts.flavors.torch.operators import LARGEST_SIZE
 from palio.artifacts.flavors.torch.tensors import DTYPES
 
-__all__ = ["Read", "check", "only", "read"]
+__all__ = ["Read", "Values", "check", "only", "read"]
 
-Read = Callable[[Mapping[str, Any]], Any]
+
+class Values(dict[str, Any]):
+    """Values computed so far by name, and the device that they lie on."""
+
+    __slots__ = ("device",)
+
+    def __init__(self, given: Mapping[str, Any], device: str) -> None:
+        super().__init__(given)
+        self.device = device
+
+
+Read = Callable[[Values], Any]
 """Returns an argument, given all values computed so far by name."""
 
 _NOT_FINITE = frozenset({"Infinity", "-Infinity", "NaN"})
@@ -94,7 +105,7 @@ def _of_torch(names: Mapping[int, str]) -> Callable[[Any], Read]:
 def _device(held: Any) -> Read:
     if held["type"] != "cpu":
         raise ValueError(f"it computes on {held['type']}; move it to the CPU before exporting it")
-    return _constant(needed("torch", extra="torch").device("cpu"))
+    return lambda values: values.device
 
 
 _KINDS: Mapping[str, Callable[[Any], Read]] = {

@@ -12,6 +12,7 @@ from palio.artifacts.flavors import Safety, model_file
 from palio.artifacts.flavors.answers import is_any
 from palio.artifacts.flavors.samples import features_of
 from palio.artifacts.flavors.torch.archive import members
+from palio.artifacts.flavors.torch.devices import CPU, device_of, gpus_seen
 from palio.artifacts.flavors.torch.exporting import EXPORTED, MODULE, exported
 from palio.artifacts.flavors.torch.network import Network
 from palio.artifacts.flavors.torch.predictor import TorchPredictor
@@ -42,13 +43,21 @@ class TorchFlavor:
     trusted_types
         Exact names of classes that may be imported, such as ``package.module.Net``, and of
         operators that a program may name, such as ``torch.ops.aten.cosh.default``.
+    device
+        Where networks that are loaded compute, as ``device_of`` reads it. Whatever is looked at
+        before, to be registered, computes on the CPU.
     """
 
     name = "torch"
     safety = Safety.CHECKED
 
-    def __init__(self, trusted_types: Sequence[str] = ()) -> None:
+    def __init__(self, trusted_types: Sequence[str] = (), device: str = CPU) -> None:
         self._trusted = frozenset(trusted_types)
+        self._device = device
+
+    def on(self, device: str) -> TorchFlavor:
+        """Return the same, with networks loaded onto a device."""
+        return TorchFlavor(tuple(self._trusted), device)
 
     def recognises(self, model: object) -> bool:
         """Tell whether the model is a module or an exported program."""
@@ -123,8 +132,12 @@ class TorchFlavor:
         return self._restored(files)
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> TorchPredictor:
-        """Make a predictor of bytes whose digests have been compared; raises as ``restore``."""
-        network = self._restored(files)
+        """Make a predictor of bytes whose digests have been compared; raises as ``restore``.
+
+        Also raises ``InvalidInput`` if the device is not there, or the network does not compute
+        on it.
+        """
+        network = self._restored(files).on(device_of(self._device, gpus=gpus_seen()))
         check_fits(network, signature)
         return TorchPredictor(network, signature)
 

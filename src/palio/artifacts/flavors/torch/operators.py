@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from palio.artifacts.flavors import needed
+from palio.artifacts.flavors.torch.lookups import LOOKUPS
 
 __all__ = ["INSTEAD", "LARGEST_SIZE", "OPERATORS", "SIZES"]
 
@@ -111,10 +112,11 @@ def _pooled(name: str) -> Callable[..., Any]:
 
 
 INSTEAD: Mapping[str, Callable[..., Any]] = {
+    **LOOKUPS,
     "torch.ops.aten._native_batch_norm_legit_no_training.default": _batch_norm,
     **{
         f"torch.ops.aten.{name}.default": _pooled(name)
         for name in ("adaptive_avg_pool2d", "avg_pool2d", "max_pool2d")
     },
 }
-"""What computes the same and compares sizes first, where a kernel reads beyond its inputs."""
+"""What computes the same and compares sizes and indices first, where a kernel does not."""

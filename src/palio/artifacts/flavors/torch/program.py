@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from palio.artifacts.flavors import needed
 from palio.artifacts.flavors.torch.archive import members
-from palio.artifacts.flavors.torch.arguments import only
+from palio.artifacts.flavors.torch.arguments import Values, only
+from palio.artifacts.flavors.torch.devices import CPU
 from palio.artifacts.flavors.torch.network import Network
 from palio.artifacts.flavors.torch.operators import OPERATORS
 from palio.artifacts.flavors.torch.steps import Step, step_of, trains
@@ -113,12 +114,18 @@ class _Program:
     table: str
     steps: tuple[Step, ...]
     answer: str
+    device: str = CPU
 
     def __call__(self, rows: Any) -> Any:
-        values = {**self.weights, self.table: rows}
+        values = Values({**self.weights, self.table: rows}, self.device)
         for step in self.steps:
             step.add_to(values)
         return values[self.answer]
+
+    def to(self, device: str) -> _Program:
+        """Return the same on a device, as a module does."""
+        weights = {name: tensor.to(device) for name, tensor in self.weights.items()}
+        return replace(self, weights=weights, device=device)
 
 
 def _inputs(specs: Any, files: Mapping[str, bytes]) -> tuple[str, dict[str, Any]]:

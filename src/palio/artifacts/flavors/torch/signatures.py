@@ -9,6 +9,7 @@ import numpy as np
 from palio.artifacts.flavors.answers import check_fits as check_inputs
 from palio.artifacts.flavors.answers import labels_of, misfit, numbers
 from palio.artifacts.flavors.samples import answers_of, features_of, rows_of
+from palio.artifacts.flavors.torch.devices import CPU
 from palio.artifacts.flavors.torch.network import Network
 from palio.artifacts.flavors.torch.predictor import probabilities
 from palio.errors import InvalidInput
@@ -68,13 +69,25 @@ def check_fits(network: Network, signature: Signature) -> None:
     try:
         scores = network.answers(np.zeros((_TWO, width)))
     except Exception as error:
-        raise misfit(f"does not answer {width} numbers: {error}", width) from error
+        raise _unanswered(network, width, error) from error
     answers = 1 if scores.ndim == 1 else scores.shape[1]
     classes = len(signature.classes)
     if answers != (classes or 1) and (answers, classes) != (1, _TWO):
         raise misfit(f"gives {answers} numbers a row, not {classes or 1}", answers)
     if classes and np.isfinite(scores).all():
         _check_probabilities(scores)
+
+
+def _unanswered(network: Network, width: int, error: Exception) -> InvalidInput:
+    if network.device == CPU:
+        return misfit(f"does not answer {width} numbers: {error}", width)
+    return InvalidInput(
+        f"the model does not answer {width} numbers on {network.device}: {error}; if it does on "
+        "the CPU, set PALIO_TORCH_DEVICE=cpu, or register it so that it makes all its tensors "
+        "where its rows are",
+        field="PALIO_TORCH_DEVICE",
+        value=network.device,
+    )
 
 
 def _check_probabilities(scores: Any) -> None:

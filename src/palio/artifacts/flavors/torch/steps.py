@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from palio.artifacts.flavors import needed
-from palio.artifacts.flavors.torch.arguments import Read, check, only, read
+from palio.artifacts.flavors.torch.arguments import Read, Values, check, only, read
 from palio.artifacts.flavors.torch.operators import INSTEAD, SIZES
 from palio.errors import UntrustedArtifact
 
@@ -40,7 +40,7 @@ class Step:
     named: Mapping[str, Read]
     gives: tuple[str | tuple[str, ...], ...]  # names for its values, or for those of a list
 
-    def add_to(self, values: dict[str, Any]) -> None:
+    def add_to(self, values: Values) -> None:
         """Compute from values by name, and put what comes out among them."""
         found = self.compute(
             *[part(values) for part in self.given],
@@ -75,7 +75,8 @@ def step_of(node: Any, allowed: Collection[str]) -> Step:
     return Step(
         INSTEAD.get(target, compute),
         tuple(read(one["arg"]) for one in inputs if one["kind"] == _POSITIONAL),
-        {str(one["name"]): read(one["arg"]) for one in inputs if one["kind"] != _POSITIONAL},
+        {str(one["name"]): read(one["arg"]) for one in inputs if one["kind"] != _POSITIONAL}
+        | ({"device": lambda values: values.device} if _makes(compute) else {}),
         tuple(_named(one) for one in node["outputs"]),
     )
 
@@ -99,6 +100,13 @@ def _check_arguments(compute: Any, inputs: Any) -> None:
         raise ValueError(f"{schema.name} does not take {', '.join(names)}")
     for one in inputs:
         check(one["arg"], known[one["name"]])
+
+
+def _makes(compute: Any) -> bool:
+    """Tell whether an operator makes a tensor of none, which lies on the CPU unless told."""
+    schema = getattr(compute, "_schema", None)
+    kinds = {one.name: str(one.real_type) for one in schema.arguments} if schema else {}
+    return "device" in kinds and not any("Tensor" in kind for kind in kinds.values())
 
 
 def _operator(target: str, allowed: Collection[str]) -> Callable[..., Any]:
