@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from palio.edge.answering import answering
@@ -19,6 +19,8 @@ Ask = Callable[[str, bytes], httpx.Response]
 
 
 class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     number: int
 
 
@@ -56,7 +58,17 @@ def ask() -> Ask:
         ("/things/lost", b'{"number": 1}', None, "no thing of this name"),
         ("/things/a", b'{"number": "x"}', "number", "number: "),
         ("/things/a", b"{}", "number", "number: Field required"),
-        ("/things/a", b"{nonsense", "body", "the body is no JSON: "),
+        ("/things/a", b'{"number": "x"}', "number", "got 'x'"),
+        ("/things/a", b'{"number": 1, "colour": "red"}', "colour", "unknown or frozen"),
+        (
+            "/things/a",
+            b"[]",
+            "body",
+            "object to extract fields from; send JSON, with `Content-Type",
+        ),
+        ("/things/a", b"", "body", "the body: Field required; send JSON"),
+        ("/things/a", b"{nonsense", "body", "the body is no JSON: Expecting property name"),
+        ("/things/a", b'{"number": 1 // one\n}', "body", "at character 13; send JSON"),
     ],
 )
 def test_errors(ask: Ask, *, path: str, content: bytes, field: Any, said: str) -> None:

@@ -43,11 +43,19 @@ def send() -> Send:
 @pytest.mark.parametrize(
     ("content", "media_type", "text", "field"),
     [
-        (b"v1=1", "application/json", "the body is no JSON: Expecting value", "body"),
+        (
+            b"v1=1",
+            "application/json",
+            (
+                "the body is no JSON: Expecting value, at character 0; send JSON, without comments, "
+                "names in double quotes"
+            ),
+            "body",
+        ),
         (
             b'{"v1": 1.0}',
             "application/x-www-form-urlencoded",  # as curl -d sends it
-            "the body was not sent as JSON; send it with Content-Type: application/json",
+            "the body was not sent as JSON; send JSON, with `Content-Type: application/json`",
             "body",
         ),
         (
@@ -56,7 +64,15 @@ def send() -> Send:
             "v1: Input should be a valid number, got '1.0'",
             "v1",
         ),
-        (b"7", "application/json", "the body: Input should be a valid dictionary, got 7", None),
+        (
+            b"7",
+            "application/json",
+            (
+                "the body: Input should be a valid dictionary, got 7; "
+                "send JSON, with `Content-Type: application/json`"
+            ),
+            "body",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(

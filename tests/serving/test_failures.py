@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from palio.delivery.domain import Answer, OnError, PredictRequest, Route
-from palio.errors import CorruptArtifact, PredictionFailed
-from palio.experiments.designs.design import Type
+from palio.errors import CorruptArtifact, InvalidInput, PredictionFailed
+from palio.experiments.designs.design import Type, Variant
 from palio.experiments.events import OutcomeDraft, Scored
 from palio.experiments.outcomes import Outcomes
 from palio.registry.domain import VersionDraft
@@ -306,6 +306,25 @@ def test_the_champion_answers_for_a_version_without_a_signature(
     house.endpoints.override("e", "v9", "weights would be refused")
     answer = LocalServer(house.engine).predict(ask(1))
     assert (answer.version, answer.predictions) == ("v1", [2])
+
+
+def test_a_variant_without_a_signature_fails_for_its_requests(house: House, tmp_path: Any) -> None:
+    house.versions.register("m", VersionDraft(version="v9", flavor="plain"), tmp_path)
+    house.loader.failures["v9"] = InvalidInput("v9 answers no requests", field="flavor")
+    house.start_experiment(variants=(Variant("control", "v1", 0.5), Variant("new", "v9", 0.5)))
+    server, refused = LocalServer(house.engine), 0
+    for number in range(20):
+        try:
+            server.predict(ask(number))
+        except InvalidInput:
+            refused += 1
+    kept = house.recorded()
+    assert len(kept) == 20
+    failed = [one for one in kept if one.error is not None]
+    assert {(one.variant, one.error) for one in failed} == {
+        ("new", "InvalidInput: v9 answers no requests")
+    }
+    assert len(failed) == refused > 0
 
 
 def test_rows_that_the_champion_does_not_take_are_its_failure(house: House, tmp_path: Any) -> None:

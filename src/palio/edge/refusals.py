@@ -11,6 +11,7 @@ __all__ = ["refused_body"]
 
 _SHOWN = 256  # characters of what was sent that an error repeats
 _UNKNOWN = "the field is unknown or frozen here; /docs lists those that can be sent"
+_AS_JSON = "send JSON, with `Content-Type: application/json`"
 _PLACES = ("body", "query", "path")
 
 
@@ -23,18 +24,26 @@ def refused_body(failed: Sequence[Mapping[str, Any]]) -> InvalidInput:
         As ``RequestValidationError.errors()`` tells it.
     """
     first = failed[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
-    value = first.get("input")
     if first["type"] == "json_invalid":
-        return InvalidInput(f"the body is no JSON: {first['ctx']['error']}", field="body")
+        return _no_json(first)
+    value = first.get("input")
+    field = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
     if not field and isinstance(value, bytes):  # it was not even tried
-        return InvalidInput(
-            "the body was not sent as JSON; send it with Content-Type: application/json",
-            field="body",
-        )
+        return InvalidInput(f"the body was not sent as JSON; {_AS_JSON}", field="body")
     simple = value if isinstance(value, str | int | float | bool | None) else None
     if isinstance(simple, str):
         simple = simple[:_SHOWN]
     shown = "" if simple is None else f", got {simple!r}"
+    if not field:
+        return InvalidInput(f"the body: {first['msg']}{shown}; {_AS_JSON}", field="body")
     said = _UNKNOWN if first["type"] == "extra_forbidden" else first["msg"]
-    return InvalidInput(f"{field or 'the body'}: {said}{shown}", field=field or None, value=simple)
+    return InvalidInput(f"{field}: {said}{shown}", field=field, value=simple)
+
+
+def _no_json(first: Mapping[str, Any]) -> InvalidInput:
+    why = str(first["ctx"]["error"]).rstrip(".")
+    return InvalidInput(
+        f"the body is no JSON: {why}, at character {first['loc'][-1]}; send JSON, without "
+        "comments, names in double quotes",
+        field="body",
+    )

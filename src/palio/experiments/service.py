@@ -22,7 +22,7 @@ from palio.experiments.privacy.retaining import forgotten_up_to
 from palio.experiments.reports import Reports
 from palio.experiments.rolling_back import give_up, take_back
 from palio.experiments.running import check_together, checked_units, giving
-from palio.experiments.shipping import check_own, chosen_variant, has_won, shipment
+from palio.experiments.shipping import check_own, check_unmoved, chosen_variant, has_won, shipment
 from palio.experiments.starting import check_shippable, check_versions
 from palio.experiments.weights.published import Published
 from palio.experiments.weights.publishing import (
@@ -371,6 +371,7 @@ class Experiments(Reports):
             chosen = chosen_variant(experiment, report, variant, force=force)
             winner = find_version(unit, experiment.variant(chosen).reference(experiment.model))
             check_own(experiment, winner)
+            check_unmoved(experiment, aliases.target(unit, experiment.model, CHAMPION))
             shipped, promotion = promote_within(
                 unit,
                 winner,

@@ -10,7 +10,7 @@ from palio.experiments.domain import Experiment
 from palio.experiments.judging.analysis import DecisionKind, Report
 from palio.registry.domain import Version
 
-__all__ = ["check_own", "chosen_variant", "has_won", "shipment"]
+__all__ = ["check_own", "check_unmoved", "chosen_variant", "has_won", "shipment"]
 
 
 def chosen_variant(
@@ -55,6 +55,19 @@ def check_own(experiment: Experiment, winner: Version) -> None:
             f"{experiment.key}, promote the version in its own model and serve that",
             experiment=experiment.key,
             version=winner.reference,
+        )
+
+
+def check_unmoved(experiment: Experiment, champion: str | None) -> None:
+    """Raise ``Conflict`` if production has been moved since an experiment started."""
+    if champion != experiment.champion:
+        raise Conflict(
+            f"{experiment.model}@champion points at {champion or 'nothing'}, not at "
+            f"{experiment.champion or 'nothing'}, as it did when {experiment.key} started; "
+            f"complete {experiment.key}, and promote the version you want",
+            experiment=experiment.key,
+            expected=experiment.champion,
+            actual=champion,
         )
 
 

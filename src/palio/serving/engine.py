@@ -249,7 +249,8 @@ class Engine:
         job = Job(request_id, unit, request, route, choice, loaded, [])
         if loaded.signature is not None:
             job.rows = loaded.signature.table(request.rows)
-        elif job.fallback is None:
+        elif job.fallback is None and (choice.experiment is None or choice.others):
+            # else it is the variant's failure, and recorded as one
             if isinstance(loaded.failure, PalioError):
                 raise loaded.failure
             raise NotFound(

@@ -66,13 +66,14 @@ class World:
         return palio.connect(self.address, key=self.operator)
 
 
-def add_type(store: str, model_type: str) -> None:
-    """Register v1.0.0, the champion, and v2.0.0 of a model type."""
+def add_type(store: str, model_type: str, *, champion: str | None = "v1.0.0") -> None:
+    """Register v1.0.0 and v2.0.0 of a model type, the first as its champion."""
     with palio.connect(store) as opened:
         for version, strength in (("v1.0.0", 1.0), ("v2.0.0", 0.001)):
             made = servers.model(strength)
             opened.register(model_type, made, version=version, sample=servers.SAMPLE)
-        opened.versions.promote(f"{model_type}:v1.0.0")
+        if champion is not None:
+            opened.versions.promote(f"{model_type}:{champion}")
 
 
 @pytest.fixture(scope="module")

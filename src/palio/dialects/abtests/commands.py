@@ -27,15 +27,35 @@ def deploy_model(
     version: Annotated[str, typer.Option(help="Name of the new version.")],
     description: Annotated[str, typer.Option(help="A sentence on it.")] = "",
     sample: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with rows like those it takes.")
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet with rows like those it takes; programs of PyTorch "
+            "(torch.export) need none."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column of the sample that the model answers.")
     ] = None,
 ) -> None:
     """Keep the file of a model as a version of its type, ready to be tested.
 
-    [dim]palio abtests deploy-model --type safety_classifier --model-path m.skops
-    --version v2.0.0[/dim]
+    [dim]palio abtests deploy-model --type safety_classifier
+    --model-path models/safety_classifier_v2.pt --version v2.0.0[/dim]
+
+    [dim]palio abtests deploy-model --type toxicity --model-path m.skops --version v3
+    --sample rows.csv[/dim]
     """
     made = opened(ctx).register(
-        model_type, model_path, version=version, sample=sample, description=description
+        model_type,
+        model_path,
+        version=version,
+        sample=sample,
+        target=target,
+        description=description,
     )
-    typer.echo(f"{made.reference} is registered; test it with POST /api/v1/ab-tests")
+    ready = (
+        "it is kept as it is, and nothing can be served by a file of its kind"
+        if made.signature is None
+        else "test it with POST /api/v1/ab-tests"
+    )
+    typer.echo(f"{made.reference} is registered; {ready}")

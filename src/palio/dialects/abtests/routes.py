@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
+from palio.dialects.abtests.asking import AskedTest
 from palio.dialects.abtests.service import Tests
-from palio.dialects.abtests.words import AskedTest
 from palio.edge.answering import answering
 from palio.edge.dialects import Served
 from palio.edge.problems import status_of

@@ -10,12 +10,14 @@ from typing import Any, Self
 
 from palio.delivery.domain import Answer
 from palio.dialects.abtests import words
+from palio.dialects.abtests.asking import AskedTest, draft_of
 from palio.edge.dialects import connect
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
 from palio.errors import AlreadyExists
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft
+from palio.registry.domain import CHAMPION
 
 __all__ = ["ABTestService", "Tests", "TrackedModel", "VersionInfo", "VersionName"]
 
@@ -26,9 +28,9 @@ class Tests:
 
     verbs: Verbs
 
-    def create(self, asked: words.AskedTest) -> dict[str, Any]:
+    def create(self, asked: AskedTest) -> dict[str, Any]:
         """Draft a test, with the address of its model type where there is none yet."""
-        design = words.draft_of(asked, uuid.uuid4())
+        design = draft_of(asked, uuid.uuid4())
         with suppress(AlreadyExists):
             self.verbs.endpoints.create(asked.model_type, asked.model_type)
         return words.told(self.verbs.experiments.draft(design))
@@ -47,7 +49,7 @@ class Tests:
     def start(self, test_id: str) -> dict[str, Any]:
         """Start a draft, or go on after a pause."""
         experiment = self.verbs.experiments.get(test_id)
-        words.check_startable(experiment)
+        words.check_allowed(experiment, "start")
         begin = {
             State.DRAFT: self.verbs.experiments.start,
             State.PAUSED: self.verbs.experiments.resume,
@@ -56,15 +58,18 @@ class Tests:
 
     def pause(self, test_id: str) -> dict[str, Any]:
         """Route nobody for now."""
+        words.check_allowed(self.verbs.experiments.get(test_id), "pause")
         return words.told(self.verbs.experiments.pause(test_id))
 
     def complete(self, test_id: str, winner: str | None) -> dict[str, Any]:
         """End a test. A winner that can be and is not in production yet is promoted."""
         experiments = self.verbs.experiments
         experiment = experiments.get(test_id)
+        words.check_allowed(experiment, "complete")
         reason = f"completed with winner {winner}"
         chosen = None if winner is None else words.variant_of(experiment, winner, "winner")
-        if chosen is None or not words.is_shippable(experiment, chosen):
+        champion = self.verbs.models.aliases(experiment.model).get(CHAMPION)
+        if chosen is None or not words.is_shippable(experiment, chosen, champion):
             return words.told(experiments.complete(test_id, reason, chosen=chosen))
         return words.told(experiments.ship(test_id, reason, variant=chosen, force=True))
 
@@ -178,6 +183,14 @@ class ABTestService:
     def record_metric(self, test_id: str, variant: str, metric: str, value: float) -> None:
         """Record a value of a custom metric for a variant as a whole."""
         self.tests.record(test_id, variant, metric, value)
+
+    def __enter__(self) -> Self:
+        """Use it in a ``with`` statement."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give all connections back."""
+        self.close()
 
     def close(self) -> None:
         """Give all connections back."""

@@ -1,31 +1,24 @@
-"""Its words as data, and tests in them: what is asked for as a design, what there is as JSON."""
+"""Its words as data, and what there is in them: tests and assignments as JSON."""
 
 from __future__ import annotations
 
-import math
 import string
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from palio.errors import Conflict, InvalidInput
-from palio.experiments.designs.design import ExperimentDraft, Metrics, Type, Variant
-from palio.experiments.designs.risk import Criteria
 from palio.experiments.domain import Experiment, State
 from palio.experiments.judging.analysis import Arm, Report
 from palio.experiments.weights.sticky import StickyAssignment
 from palio.registry.domain import parted
 
 __all__ = [
+    "LATENCY_PER_REQUEST",
     "STATUSES",
-    "AskedCriteria",
-    "AskedTest",
     "assignment_row",
-    "check_startable",
-    "draft_of",
+    "check_allowed",
     "is_shippable",
     "letter",
     "of_model",
@@ -41,73 +34,7 @@ STATUSES: Mapping[State, str] = {
     State.COMPLETED: "completed",
     State.STOPPED: "completed",
 }
-_PER_REQUEST = "latency_ms/requests"
-_SUM_TOLERANCE = 1e-9
-
-
-class AskedCriteria(BaseModel):
-    """When a variant may win."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    min_requests: int = 0
-    max_error_rate: float | None = None
-    max_latency_ms: float | None = None
-    min_improvement: float = 0.0
-
-
-class AskedTest(BaseModel):
-    """A test as clients ask for it.
-
-    ``metric`` is beyond the document: what the test is decided on, an outcome with its direction
-    as in ``satisfaction:higher``; the share of failed requests when not given.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(min_length=1)
-    model_type: str
-    variant_a: str
-    variant_b: str
-    traffic_split: dict[str, float]
-    criteria: AskedCriteria = Field(default_factory=AskedCriteria)
-    metric: str = "error"
-
-
-def draft_of(asked: AskedTest, id_: uuid.UUID) -> ExperimentDraft:
-    """Return the design of a test: its users keep their variant.
-
-    Raises
-    ------
-    InvalidInput
-        If the split is not of ``a`` and ``b``, or does not sum to 1.
-    """
-    split, total = asked.traffic_split, math.fsum(asked.traffic_split.values())
-    if set(split) != {"a", "b"} or abs(total - 1) > _SUM_TOLERANCE:
-        raise InvalidInput(
-            f'traffic_split must give "a" and "b" shares that sum to 1.0, got {split}',
-            field="traffic_split",
-            value=split,
-        )
-    versions = {"a": asked.variant_a, "b": asked.variant_b}
-    return ExperimentDraft(
-        key=str(id_),
-        endpoint=asked.model_type,
-        title=asked.name,
-        variants=tuple(Variant(key, versions[key], split[key]) for key in ("a", "b")),
-        metrics=Metrics(
-            goal=asked.metric,
-            secondary=tuple(
-                name
-                for name in ("error", "latency_ms", f"{_PER_REQUEST}:lower")
-                if name != asked.metric
-            ),
-        ),
-        type=Type.AA if asked.variant_a == asked.variant_b else Type.AB,
-        criteria=Criteria(**asked.criteria.model_dump()),
-        unit="user_id",
-        sticky=True,
-    )
+LATENCY_PER_REQUEST = "latency_ms/requests"
 
 
 def states(status: str) -> set[State]:
@@ -128,11 +55,15 @@ def states(status: str) -> set[State]:
 
 
 def letter(experiment: Experiment, variant: str | None) -> str | None:
-    """Return a variant by its place: ``a`` for the control, then ``b`` and so on."""
+    """Return a variant by its place: ``a`` for the control, then ``b``; after ``z``, ``aa``."""
     if variant is None:
         return None
-    keys = [one.key for one in experiment.design.variants]
-    return string.ascii_lowercase[keys.index(variant)]
+    return _lettered([one.key for one in experiment.design.variants].index(variant))
+
+
+def _lettered(place: int) -> str:
+    before, last = divmod(place, len(string.ascii_lowercase))
+    return (_lettered(before - 1) if before else "") + string.ascii_lowercase[last]
 
 
 def variant_of(experiment: Experiment, named: str, field: str) -> str:
@@ -186,7 +117,7 @@ def _figures(experiment: Experiment, report: Report) -> dict[str, Any]:
 
 
 def _metrics(arm: Arm) -> dict[str, Any]:
-    latency = arm.metrics.get(_PER_REQUEST) or arm.metrics.get("latency_ms")
+    latency = [arm.metrics[name] for name in _LATENCY if name in arm.metrics]
     own = {name: one for name, one in arm.metrics.items() if name not in _TRACKED}
     custom = {
         name: {"count": one.n, "mean": one.mean} for name, one in (own | {**arm.reported}).items()
@@ -195,12 +126,13 @@ def _metrics(arm: Arm) -> dict[str, Any]:
         "requests": arm.requests,
         "errors": arm.errors,
         "error_rate": arm.errors / arm.requests if arm.requests else None,
-        "avg_latency": latency.mean if latency is not None and latency.n else None,
+        "avg_latency": next((one.mean for one in latency if one.n), None),
         "custom": custom,
     }
 
 
-_TRACKED = frozenset({"error", "latency_ms", _PER_REQUEST})
+_LATENCY = (LATENCY_PER_REQUEST, "latency_ms")  # a ratio is known from two users on
+_TRACKED = frozenset({"error", *_LATENCY})
 
 
 def assignment_row(experiment: Experiment, kept: StickyAssignment) -> dict[str, Any]:
@@ -214,21 +146,40 @@ def assignment_row(experiment: Experiment, kept: StickyAssignment) -> dict[str, 
     }
 
 
-def is_shippable(experiment: Experiment, variant: str) -> bool:
-    """Tell whether a variant would become production by winning: not what is so already."""
+def is_shippable(experiment: Experiment, variant: str, champion: str | None) -> bool:
+    """Tell whether a variant would become production by winning: not what is so already.
+
+    Parameters
+    ----------
+    experiment, variant
+        The test, and the key of the variant.
+    champion
+        The version that is in production now.
+    """
     model, version = parted(experiment.variant(variant).version, experiment.model)
     own = experiment.design.ships and model == experiment.model
-    return own and version != experiment.champion
+    return own and version != champion
 
 
-def check_startable(experiment: Experiment) -> None:
-    """Raise ``Conflict`` unless a test is a draft, or paused."""
-    if experiment.state not in (State.DRAFT, State.PAUSED):
+def check_allowed(experiment: Experiment, verb: str) -> None:
+    """Raise ``Conflict`` if a test is in no status to be started, paused or completed."""
+    states, said = _ALLOWED[verb]
+    if experiment.state not in states:
         raise Conflict(
-            f'Ensure test is in "draft" status: {experiment.key} is {STATUSES[experiment.state]}',
+            f"{said}: {experiment.key} is {STATUSES[experiment.state]}",
             experiment=experiment.key,
             state=experiment.state,
         )
+
+
+_ALLOWED: Mapping[str, tuple[frozenset[State], str]] = {
+    "start": (frozenset({State.DRAFT, State.PAUSED}), 'Ensure test is in "draft" status'),
+    "pause": (frozenset({State.RUNNING}), "Only an active test can be paused"),
+    "complete": (
+        frozenset({State.RUNNING, State.PAUSED}),
+        "Only an active or paused test can be completed",
+    ),
+}
 
 
 def _moment(at: datetime | None) -> str | None:

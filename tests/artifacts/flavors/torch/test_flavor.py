@@ -13,6 +13,8 @@ import pytest
 
 from palio.artifacts.flavors import Safety, recognise
 from palio.artifacts.flavors.torch import TorchFlavor
+from palio.artifacts.loader import infer_signature
+from palio.artifacts.policy import NOTHING_TRUSTED
 from palio.errors import InvalidInput, UntrustedArtifact
 from palio.registry.signature import Feature, FeatureType, Signature, Task
 
@@ -27,6 +29,7 @@ from .models import (
     network,
     nn,
     program,
+    saved,
     torch,
 )
 
@@ -147,6 +150,40 @@ def test_a_file_is_registered_and_answers_elsewhere(tmp_path: Path) -> None:
     assert found["probabilities"] == expected(model).tolist()
 
 
+@pytest.mark.parametrize("name", ["credit.pt2", "credit.pt", "credit.pth"])
+def test_a_program_tells_its_signature_under_any_name(name: str, tmp_path: Path) -> None:
+    model, path = network(2, nn.Softmax(1)).eval(), tmp_path / name
+    path.write_bytes(content_of(program(model)))
+    found = infer_signature(path, recognise(path), None, trust=NOTHING_TRUSTED)
+    assert found is not None
+    assert (found.width, found.task, found.classes) == (3, Task.CLASSIFICATION, (0, 1))
+    answers = FLAVOR.load({name: path.read_bytes()}, found).predict(found.table(ROWS))
+    assert answers.probabilities == expected(model).tolist()
+
+
+def test_one_number_is_a_probability_where_labels_say_so() -> None:
+    files = {"m.pt2": content_of(program(network(1, nn.Sigmoid()).eval()))}
+    assert FLAVOR.declared(files).task is Task.REGRESSION
+    assert FLAVOR.declared(files, ["no", "yes"]).classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (b"no model", r"m\.pt is no archive that PyTorch writes"),
+        (content_of(program(network().eval()))[:2_000], r"m\.pt is no archive that PyTorch"),
+        (saved(network()), r"whole pickled model; save model\.state_dict"),
+        (saved(network().state_dict()), r"architecture\.json is missing beside m\.pt"),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_refused_before_it_is_kept(
+    held: bytes, why: str, tmp_path: Path
+) -> None:
+    (path := tmp_path / "m.pt").write_bytes(held)
+    with pytest.raises((InvalidInput, UntrustedArtifact), match=why):
+        infer_signature(path, recognise(path), None, trust=NOTHING_TRUSTED)
+
+
 def test_objects_and_files_are_recognised() -> None:
     model = network().eval()
     assert recognise(model).name == recognise(program(model)).name == "torch"
@@ -157,7 +194,8 @@ def test_objects_and_files_are_recognised() -> None:
         ("m.pt", zipped, True),
         ("m.pth", zipped, True),
         ("m.keras", zipped, False),
-        ("m.pt2", b"", False),
+        ("m.pt2", b"", True),  # damaged, but nobody else's
+        ("m.pt", b"no model", True),
         ("m.pt", b"\x80\x02", False),
     ):
         assert FLAVOR.claims(name, head) is its_own

@@ -205,6 +205,8 @@ def test_an_archive_without_weights_is_refused() -> None:
 def test_the_width_is_found_by_trying(source: Path) -> None:
     given = files(made(source).state_dict(), hidden=4)
     flavor = TorchFlavor([DOTTED])
+    with pytest.raises(InvalidInput, match="sample is missing, and a state dict does not tell"):
+        flavor.declared(given)
     signature = flavor.infer_signature(flavor.restore(given), INPUTS)
     assert signature.task is Task.REGRESSION
     narrow = flavor.infer_signature(nn.Linear(2, 1), INPUTS[:, :2])

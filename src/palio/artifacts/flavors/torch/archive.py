@@ -11,6 +11,7 @@ from palio.errors import InvalidInput, UntrustedArtifact
 __all__ = ["members"]
 
 _ENCRYPTED = 0x1
+_TORCHSCRIPT = "/constants.pkl"
 _ODD = ("\\", ":", "\0")
 _UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error)
 
@@ -24,8 +25,8 @@ def members(content: bytes, name: str) -> dict[str, bytes]:
     Raises
     ------
     UntrustedArtifact
-        If a member is compressed or encrypted, lies outside of the folder or is there twice, or
-        if they claim more bytes than the file has.
+        If it is TorchScript, which is code; if a member is compressed or encrypted, lies outside
+        of the folder or is there twice, or if they claim more bytes than the file has.
     InvalidInput
         If the bytes are no archive, or are cut off or changed.
     """
@@ -43,6 +44,12 @@ def members(content: bytes, name: str) -> dict[str, bytes]:
 
 
 def _check(entries: list[zipfile.ZipInfo], size_bytes: int, name: str) -> None:
+    if any(entry.filename.endswith(_TORCHSCRIPT) for entry in entries):
+        raise UntrustedArtifact(
+            f"{name} holds TorchScript, which is code; export the model by torch.export, or "
+            "register the model itself, which exports it as data",
+            file=name,
+        )
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED:
             raise _refused(name, f"{entry.filename!r} in it is compressed or encrypted")

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from palio.artifacts.flavors import Safety, model_file
 from palio.artifacts.flavors.answers import is_any
 from palio.artifacts.flavors.samples import features_of
+from palio.artifacts.flavors.torch.archive import members
 from palio.artifacts.flavors.torch.devices import CPU, device_of, gpus_seen
 from palio.artifacts.flavors.torch.exporting import EXPORTED, MODULE, exported
 from palio.artifacts.flavors.torch.network import Network
 from palio.artifacts.flavors.torch.predictor import TorchPredictor
-from palio.artifacts.flavors.torch.program import network_of
+from palio.artifacts.flavors.torch.program import GRAPH, network_of
 from palio.artifacts.flavors.torch.signatures import check_fits, signature_of
 from palio.artifacts.flavors.torch.weights import module_of
+from palio.errors import InvalidInput
 from palio.registry.signature import Signature
 
 __all__ = ["TorchFlavor"]
@@ -23,13 +27,15 @@ __all__ = ["TorchFlavor"]
 _MODEL_FILE = "model.pt2"
 _PROGRAM = ".pt2"
 _WEIGHTS = (".pt", ".pth")
-_ZIP = b"PK\x03\x04"
+_PICKLE = b"\x80"  # as PyTorch wrote before its archives: the flavor pickled's
+_DECLARED_ROWS = 2  # one would hide what mixes rows
 
 
 class TorchFlavor:
     """Modules and exported programs as ``model.pt2``; state dicts (``.pt``, ``.pth``) are read.
 
-    A module is exported, so no process that loads it needs its class. A state dict needs
+    A module is exported, so no process that loads it needs its class. An exported program is one
+    under any of these names, and tells its own signature. A state dict needs
     ``architecture.json`` beside it, and its class among the trusted types.
 
     Parameters
@@ -58,8 +64,35 @@ class TorchFlavor:
         return is_any(model, {MODULE, EXPORTED})
 
     def claims(self, name: str, head: bytes) -> bool:
-        """Tell whether a file is an archive of PyTorch, by its name and that it is a zip."""
-        return name.endswith((_PROGRAM, *_WEIGHTS)) and head.startswith(_ZIP)
+        """Tell whether a file is of PyTorch, by its name; one that is damaged is no other's."""
+        return name.endswith((_PROGRAM, *_WEIGHTS)) and not head.startswith(_PICKLE)
+
+    def declared(self, files: Mapping[str, bytes], target: Any = None) -> Signature:
+        """Return what a program takes and gives, having asked it about rows of zeros.
+
+        Parameters
+        ----------
+        files
+            Bytes by path.
+        target
+            Labels, where one number a row is the probability of the second of two classes.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is a state dict, which does not tell how many numbers a row has; else as
+            ``restore`` and ``infer_signature``.
+        UntrustedArtifact
+            As ``restore``.
+        """
+        network = self._restored(files)
+        if network.width is None:
+            raise InvalidInput(
+                "sample is missing, and a state dict does not tell what its network takes; give "
+                "some of the rows the model was fitted on, or a signature",
+                field="sample",
+            )
+        return signature_of(network, np.zeros((_DECLARED_ROWS, network.width)), target)
 
     def infer_signature(self, model: object, sample: Any, target: Any = None) -> Signature:
         """Read the features off a sample, and the answer off the model's answers to it.
@@ -110,7 +143,7 @@ class TorchFlavor:
 
     def _restored(self, files: Mapping[str, bytes]) -> Network:
         name, content = model_file(self, files)
-        if name.endswith(_PROGRAM):
+        if name.endswith(_PROGRAM) or GRAPH in members(content, name):
             return network_of(content, name, self._trusted)
         return module_of(name, files, self._trusted)
 

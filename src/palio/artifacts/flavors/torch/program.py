@@ -23,7 +23,10 @@ from palio.artifacts.flavors.torch.steps import Step, step_of, trains
 from palio.artifacts.flavors.torch.tensors import DTYPES, tensors
 from palio.errors import InvalidInput, UntrustedArtifact
 
-__all__ = ["network_of"]
+__all__ = ["GRAPH", "network_of"]
+
+GRAPH = "models/model.json"
+"""The member of an archive that makes it an exported program."""
 
 _MEMBERS = re.compile(
     r"archive_format|archive_version|byteorder|\.data/(version|serialization_id)"
@@ -86,7 +89,7 @@ def network_of(content: bytes, name: str, trusted: Collection[str] = ()) -> Netw
 
 
 def _network(files: Mapping[str, bytes], allowed: Collection[str]) -> Network:
-    exported = json.loads(files["models/model.json"])
+    exported = json.loads(files[GRAPH])
     if exported["schema_version"]["major"] != _SCHEMA or files["byteorder"] != b"little":
         raise _odd("is of another version; export it again with the PyTorch installed here")
     graph = exported["graph_module"]["graph"]

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from palio.artifacts.flavors import needed
-from palio.artifacts.flavors.torch.archive import members
 from palio.artifacts.flavors.torch.network import Network, is_double
 from palio.errors import InvalidInput, UntrustedArtifact
 
@@ -21,7 +20,6 @@ ARCHITECTURE = "architecture.json"
 """The file beside a state dict: ``{"class": "package.module:Net", "arguments": {…}}``."""
 
 _CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-_TORCHSCRIPT = "constants.pkl"
 
 
 def module_of(name: str, files: Mapping[str, bytes], trusted: Collection[str]) -> Network:
@@ -43,8 +41,8 @@ def module_of(name: str, files: Mapping[str, bytes], trusted: Collection[str]) -
     InvalidInput
         If a file is missing or malformed, or the weights do not fit the class.
     """
-    kind, arguments = _architecture(name, files, trusted)
     weights = _state_dict(files[name], name)
+    kind, arguments = _architecture(name, files, trusted)
     try:
         module = kind(**arguments)
         module.load_state_dict(weights)
@@ -100,8 +98,6 @@ def _imported(path: str) -> Any:
 
 def _state_dict(content: bytes, name: str) -> Any:
     torch = needed("torch", extra="torch")
-    if _TORCHSCRIPT in members(content, name):
-        raise _refused(name, "TorchScript, which is code")
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
