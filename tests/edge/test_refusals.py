@@ -47,8 +47,8 @@ def send() -> Send:
             b"v1=1",
             "application/json",
             (
-                "the body is no JSON: Expecting value, at character 0; send JSON, without comments, "
-                "names in double quotes"
+                "the body is no JSON: Expecting value, at character 0; "
+                "send JSON, without comments, names in double quotes"
             ),
             "body",
         ),

@@ -295,18 +295,6 @@ def test_a_version_by_name_is_loaded_without_stopping_others(house: House) -> No
     play(house, story)
 
 
-def test_a_new_endpoint_answers_once_caught_up(house: House) -> None:
-    async def story(server: TickServer) -> None:
-        with pytest.raises(NotFound):
-            await server.predict(PredictRequest(endpoint="new", rows=[[1]]))
-        house.endpoints.create("new", "m")
-        await asyncio.to_thread(server.catch_up)
-        answer = await server.predict(PredictRequest(endpoint="new", rows=[[1]]))
-        assert answer.predictions == [2]
-
-    play(house, story)
-
-
 def test_in_process_own_changes_count_at_once_and_others_soon(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,3 +313,17 @@ def test_in_process_own_changes_count_at_once_and_others_soon(
     server._ask_at = 0.0
     server.predict(ask(1))
     assert house.store.reads == reads + 1
+
+
+def test_what_another_process_made_just_now_is_found(house: House) -> None:
+    async def story(server: TickServer) -> None:
+        with pytest.raises(NotFound):
+            await server.predict(PredictRequest(endpoint="new", rows=[[3]]))
+        house.endpoints.create("new", "m")
+        answer = await server.predict(PredictRequest(endpoint="new", rows=[[3]]))
+        assert (answer.endpoint, answer.predictions) == ("new", [4])
+        house.endpoints.create("newer", "m")
+        in_process = LocalServer(house.engine)
+        assert in_process.predict(PredictRequest(endpoint="newer", rows=[[4]])).predictions == [5]
+
+    play(house, story)

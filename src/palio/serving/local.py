@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from palio.delivery.domain import Answer, PredictRequest
 from palio.delivery.loaded import InMemory
-from palio.errors import Overloaded, PalioError
+from palio.errors import NotFound, Overloaded, PalioError
 from palio.experiments.events import Prediction
 from palio.serving.engine import Engine, told
 from palio.serving.jobs import Job
@@ -47,7 +47,11 @@ class LocalServer:
     def predict(self, request: PredictRequest) -> Answer:
         """Route, check, predict, record."""
         self._refresh()
-        chosen = self._engine.choose(request)
+        try:
+            chosen = self._engine.choose(request)
+        except NotFound:  # another process may have made it just now
+            self._engine.refresh()
+            chosen = self._engine.choose(request)
         loaded = self._engine.loaded(chosen[2]) or self._engine.load(chosen[2])
         job = self._engine.admit(request, chosen, loaded)
         predictions = self._engine.answer([job])
@@ -126,7 +130,11 @@ class TickServer:
 
     async def predict(self, request: PredictRequest) -> Answer:
         """Route, check, wait for the tick's models and its commit."""
-        chosen = self._engine.choose(request)
+        try:
+            chosen = self._engine.choose(request)
+        except NotFound:  # another process may have made it just now
+            await asyncio.to_thread(self._refresh, ask_store=True)
+            chosen = self._engine.choose(request)
         loaded = self._engine.loaded(chosen[2])
         if loaded is None:
             loaded = await asyncio.to_thread(self._engine.load, chosen[2])

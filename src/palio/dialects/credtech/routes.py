@@ -26,8 +26,6 @@ __all__ = ["router"]
 
 ModelId = Annotated[str | None, Query(description="A model; A/B testing or production if none")]
 RequestId = Annotated[str | None, Header(alias="X-Request-ID")]
-_LATE = ("endpoint", "champion")
-"""What another process may have made already: it is seen here twice a second."""
 Reader = Callable[[bytes, str | None], tuple[list[object], str | None]]
 
 
@@ -81,17 +79,14 @@ def _add_scoring(made: APIRouter, served: Served, chosen: CredtechSettings) -> N
             try:
                 return await served.predict(request, question)
             except NotFound as missing:
-                if missing.details.get("kind") not in _LATE:
+                if missing.details.get("kind") != "endpoint":
                     raise
-            await run_in_threadpool(seen, request)
+            await run_in_threadpool(opened, request)
             return await served.predict(request, question)
 
-    def seen(request: Request) -> None:
-        """Make the endpoint if it is not there, and look at once at what others have done."""
-        verbs = served.verbs(request)
-        address = Line(verbs=verbs, settings=chosen).open()
+    def opened(request: Request) -> None:
+        Line(verbs=served.verbs(request), settings=chosen).open()
         served.changed()
-        verbs.endpoints.loaded(address)
 
     @made.post("/score")
     async def score(
