@@ -289,8 +289,14 @@ def _check_value(number: int, name: str, value: object) -> None:
         )
 
 
-def check_id(name: str, value: str) -> None:
-    """Raise ``InvalidInput`` when a text cannot be the id of a request or unit."""
+def check_id(name: str, value: object) -> None:
+    """Raise ``InvalidInput`` when a value cannot be the id of a request or unit."""
+    if not isinstance(value, str):
+        raise InvalidInput(
+            f"{name} must be a text, got {value!r}; write it in quotation marks",
+            field=name,
+            value=str(value),
+        )
     if not 0 < len(value) <= LONGEST_ID:
         why = f"must have 1 to {LONGEST_ID} characters, got {len(value)}"
     elif "\0" in value:

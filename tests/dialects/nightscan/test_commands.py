@@ -103,6 +103,7 @@ def test_a_model_is_deployed_looked_at_and_taken_back(
     code, told = world.run(capsys, f"health {name}")
     assert (code, "is healthy" in told) == (0, True)
     assert world.run(capsys, f"undeploy {name} --reason moved") == (0, f"{name} is undeployed\n")
+    assert world.run(capsys, f"undeploy {name}")[0] == 4
     for verb in ("status", "health", "undeploy"):
         code, told = world.run(capsys, f"{verb} your_deployment_id")
         assert (code, "your_deployment_id" in told) == (3, True)
@@ -112,3 +113,19 @@ def test_a_model_is_deployed_looked_at_and_taken_back(
         assert opened.audit.verify().broken is None
     assert (entries[0], entries[-1]) == ("deployment.deploy", "deployment.undeploy")
     assert {"model.create", "version.register"} <= registered
+
+
+def test_a_model_that_does_not_answer_is_not_healthy(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := world.folder / "corrupt.pt").write_bytes(b"no network")
+    with world.native() as opened:
+        opened.register("unwell", file, version="v1")
+    assert world.run(capsys, "deploy unwell v1 --deployment-id unwell_1")[0] == 0
+    code, told = world.run(capsys, "health unwell_1")
+    assert (code, "unwell_1 is unhealthy" in told, "answer no requests" in told) == (1, True, True)
+
+
+def test_help_shows_an_example(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = world.run(capsys, "deploy --help")
+    assert (code, "palio nightscan deploy wildlife_detector v2" in told) == (0, True)

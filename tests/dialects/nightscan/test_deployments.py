@@ -102,8 +102,11 @@ def test_a_deployment_as_it_is_configured(
         ({"resources": {"memory": "lots"}}, "resources.memory is 'lots'"),
         ({"resources": {"memory": "1Ki"}}, "the files"),
         ({"resources": {"disk": 1}}, "resources has no disk"),
-        ({"traffic_percentage": 0}, "share in (0, 1]"),
+        ({"traffic_percentage": 0}, "traffic_percentage: "),
         ({"traffic_percentage": 5.0}, "nothing else answers"),
+        ({"traffic_percentage": "a few"}, "traffic_percentage: "),
+        ({"canary_success_threshold": 95}, "canary_success_threshold: "),
+        ({"scaling": {"target_cpu_utilization": "most"}}, "scaling.target_cpu_utilization: "),
         ({"health_check": {"interval": 0}}, "health_check.interval_s"),
         ({"version": "v9"}, "v9"),
     ],
@@ -119,6 +122,12 @@ def test_what_cannot_be_deployed_is_false_and_logged(
     assert why in caplog.text
     with world.native() as opened:
         assert all(one.name != "bad" for one in opened.deployments.list(ended=True))
+
+
+def test_an_answer_may_take_as_long_as_between_two_checks(world: World) -> None:
+    name = deployed(world.model("often", "v1"), health_check={"interval": 10})
+    with world.native() as opened:
+        assert opened.deployments.get(name).health_check.timeout_s == 10
 
 
 @documents(

@@ -18,7 +18,7 @@ from palio.dialects.nightscan import (
     get_deployment_manager,
     get_model_registry,
 )
-from palio.errors import AlreadyExists, Conflict, IllegalTransition, InvalidInput, InvalidWeights
+from palio.errors import AlreadyExists, Conflict, InvalidInput, InvalidWeights, NotFound
 from palio.experiments.designs.design import Metrics, Type
 from palio.experiments.designs.policy import PolicyKind
 from palio.experiments.domain import State
@@ -116,9 +116,17 @@ def test_three_variants_of_two_models(world: World, owls: str) -> None:
             "must sum to 100 percent, got 90",
         ),
         ({"traffic_allocation": {"control": 100.0}}, InvalidInput, "to each variant"),
-        ({"success_metrics": []}, InvalidInput, "name one at least"),
-        ({"confidence_level": 0.5}, InvalidInput, "alpha must be in"),
-        ({"maximum_duration_days": 0}, InvalidInput, "max_duration_s"),
+        ({"success_metrics": []}, InvalidInput, "success_metrics: .* at least 1"),
+        ({"confidence_level": 0.5}, InvalidInput, "confidence_level: .* got 0.5"),
+        ({"maximum_duration_days": 0}, InvalidInput, "maximum_duration_days"),
+        ({"minimum_sample_size": "many"}, InvalidInput, "minimum_sample_size"),
+        ({"success_metrics": "accuracy"}, InvalidInput, "success_metrics"),
+        (
+            {"bandit_config": {"algoritm": "ucb"}},
+            InvalidInput,
+            "has no algoritm; it has algorithm",
+        ),
+        ({"bandit_config": {"exploration_rate": 2}}, InvalidInput, "exploration_rate"),
         ({"bandit_config": {"algorithm": "coin"}}, InvalidInput, "algorithm must be one of"),
     ],
 )
@@ -130,6 +138,30 @@ def test_what_is_no_experiment_is_refused(
         get_ab_test_manager().create_experiment(configured("refused", owls, **fields))
 
 
+def test_what_is_refused_leaves_nothing_behind(world: World, owls: str) -> None:
+    manager = get_ab_test_manager()
+    unknown = {"control": f"{owls}:v1", "treatment": f"{owls}:v9"}
+    with pytest.raises(NotFound, match="v9"):
+        manager.create_experiment(configured("second_try", owls, model_variants=unknown))
+    with world.native() as opened:
+        assert all(one.name != "second_try" for one in opened.endpoints.list())
+        opened.endpoints.create("taken", owls)
+    with pytest.raises(Conflict, match="the endpoint taken is of owls"):
+        manager.create_experiment(configured("taken", world.model("others", "v1", "v2")))
+    others = configured(
+        "second_try", "others", traffic_allocation={"control": "50", "treatment": 50}
+    )
+    assert manager.create_experiment(others)
+    with world.native() as opened:
+        assert opened.experiments.get("second_try").model == "others"
+
+
+def test_ids_of_requests_are_texts(world: World, owls: str) -> None:
+    world.experiment("numbered", owls)
+    with pytest.raises(InvalidInput, match="must be a text, got 17"):
+        get_ab_test_manager().get_model_for_request(17, "numbered")  # type: ignore[arg-type]
+
+
 def test_an_experiment_is_created_and_started_once(world: World, owls: str) -> None:
     world.experiment("once", owls)
     manager = get_ab_test_manager()
@@ -137,9 +169,10 @@ def test_an_experiment_is_created_and_started_once(world: World, owls: str) -> N
         manager.create_experiment(configured("once", owls))
     with pytest.raises(Conflict, match="once is running"):
         manager.start_experiment("once")
-    manager.stop_experiment("once", "enough")
-    with pytest.raises(IllegalTransition):
-        manager.stop_experiment("once", "again")
+    assert manager.stop_experiment("once", "enough")
+    assert not manager.stop_experiment("once", "again")  # as where it has ended by itself
+    with world.native() as opened:
+        assert opened.experiments.get("once").reason == "enough"
 
 
 @documents("nightscan:route", "nightscan:consistent", "nightscan:routing-log")

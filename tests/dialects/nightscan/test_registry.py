@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from tests.e2e import servers
 
 from palio.dialects.nightscan import ModelStatus, get_model_registry
 from palio.errors import IllegalTransition
+from palio.registry.lifecycle import Lifecycle
 
-from .conftest import LABELS, World, described, network
+from .conftest import LABELS, SAMPLES, World, described, network
+
+PAGE = Path(__file__).parents[3] / "docs" / "dialects" / "nightscan.md"
 
 
 @documents(
@@ -155,6 +159,45 @@ def test_versions_that_were_made_natively_have_a_status_too(world: World) -> Non
     assert registry.update_status("native", "v3", "deployed").status is ModelStatus.DEPLOYED
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": "good"}, "status: "),
+        ({"created_at": "yesterday"}, "created_at: "),
+        ({"tags": "production"}, "tags: "),
+    ],
+)
+def test_metadata_of_another_type_register_nothing(
+    world: World, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], why: str
+) -> None:
+    registry = get_model_registry()
+    assert not registry.register_model(network(1), described("untyped", "v1", **fields))
+    assert f"untyped:v1 is not registered: {why}" in caplog.text
+    with world.native() as opened:
+        assert all(one.name != "untyped" for one in opened.models.list())
+
+
+def test_a_status_that_the_lifecycle_does_not_have_is_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    life = Lifecycle(
+        name="short",
+        initial="new",
+        production="live",
+        retired="old",
+        transitions={"new": ("live",), "live": ("old",), "old": ("live",)},
+    )
+    with world.native() as opened:
+        opened.lifecycles.declare(life)
+        opened.models.create("native_life", lifecycle=life.name)
+    metadata = described("native_life", "v1", status="failed", created_at="2026-11-02T08:30:00")
+    example = [[0.0] * SAMPLES]
+    assert get_model_registry().register_model(network(1), metadata, example)
+    assert "native_life:v1 is registered, as training" in caplog.text
+    with world.native() as opened:
+        assert opened.versions.get("native_life:v1").manifest.digest == metadata.checksum
+
+
 @documents("nightscan:compare")
 @pytest.mark.usefixtures("world")
 def test_two_versions_are_compared() -> None:
@@ -241,3 +284,16 @@ def test_an_unknown_way_to_vote_is_refused(caplog: pytest.LogCaptureFixture) -> 
     config = {"models": ["a:v1", "b:v1"], "voting_strategy": "loudest"}
     assert not registry.register_ensemble(config, described("loud", "v1"))
     assert "voting_strategy must be one of weighted_average" in caplog.text
+    assert not registry.register_ensemble({"model": ["a:v1"]}, described("loud", "v1"))
+    assert "ensemble_config has no model; it has models" in caplog.text
+    assert not registry.register_ensemble({"weights": [1]}, described("loud", "v1"))
+    assert "ensemble_config.models: it is missing" in caplog.text
+
+
+def test_the_page_runs_when_it_is_pasted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    block = PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    block = block.replace("wildlife_detector", "pasted")  # another test's store has that one
+    exec(compile(block, str(PAGE), "exec"), {})
+    assert capsys.readouterr().out == "True\n"
+    with world.native() as opened:
+        assert opened.versions.get("pasted:v2.1.0").metrics == {"accuracy": 0.95}

@@ -128,6 +128,7 @@ def test_samples_may_be_sent_as_json(world: World, placed: str) -> None:
         ({"json": {"audio": [1]}}, "the body cannot be read"),
         ({"json": [1, 2]}, "the body cannot be read"),
         ({"json": {"audio_data": []}}, "audio_data is empty"),
+        ({"json": {"audio_data": [0.1], "request_id": 7}}, "request_id must be a text, got 7"),
         ({"files": {"file": b"no wav"}}, "no WAV file"),
         ({"files": {"file": wav([])}}, "holds no sound"),
         ({"files": {"file": wav(TONE)[:30]}}, "the audio file cannot be taken"),

@@ -371,6 +371,7 @@ def test_many_are_logged_only_if_asked(serving: Wired) -> None:
     [
         (("nothing", ["u"]), NotFound, "no endpoint and no experiment is named 'nothing'"),
         (("exp", [""]), InvalidInput, "unit must have 1 to 256 characters, got 0"),
+        (("exp", [7]), InvalidInput, "unit must be a text, got 7"),
         (("exp", ["a\0"]), InvalidInput, "unit has a NUL"),
         (("exp", ["\ud800"]), InvalidInput, "half of a surrogate pair"),
         (("exp", ["u"] * 10_001), TooLarge, "10001 units were sent at once; send at most 10000"),

@@ -14,12 +14,13 @@ __all__ = ["NOBODY", "rendered", "summary"]
 
 NOBODY = "inconclusive"
 """Who wins where no difference is shown."""
-_HOUR_S = 3_600.0
+_HOUR_S, _DAY_S = 3_600.0, 86_400.0
 
 
 def summary(experiment: Experiment) -> dict[str, Any]:
     """Return what is known of an experiment beside its results."""
     design = experiment.design
+    longest = design.stopping.max_duration_s
     return {
         "experiment_id": experiment.key,
         "name": design.title or experiment.key,
@@ -31,6 +32,7 @@ def summary(experiment: Experiment) -> dict[str, Any]:
         },
         "success_metrics": [metric.name for metric in design.metrics.all],
         "minimum_sample_size": design.stopping.min_sample,
+        "maximum_duration_days": None if longest is None else longest / _DAY_S,
         "confidence_level": 1 - design.stopping.alpha,
         "created_at": _said(experiment.created_at),
         "started_at": _said(experiment.started_at),

@@ -34,7 +34,10 @@ def list_models(
     status: Annotated[ModelStatus | None, typer.Option(help="Only in this status.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List model versions."""
+    """List model versions.
+
+    [dim]palio nightscan registry list --model-id wildlife_detector --status deployed[/dim]
+    """
     models = _registry(ctx)
     found = models.list_models(model_id, status)
     models.follow()
@@ -64,7 +67,10 @@ def compare_models(
     second: Annotated[str, typer.Argument(help="model_id:version, compared with the first.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare the metrics of two model versions."""
+    """Compare the metrics of two model versions.
+
+    [dim]palio nightscan registry compare wildlife_detector:v1 wildlife_detector:v2[/dim]
+    """
     found = _registry(ctx).compare_models(_reference(first), _reference(second))
     differences = found["metric_differences"]
     shown(
@@ -80,7 +86,10 @@ def compare_models(
 
 @experiment.command("list")
 def list_experiments(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List experiments."""
+    """List experiments.
+
+    [dim]palio nightscan experiment list[/dim]
+    """
     found = _experiments(ctx).list_experiments()
     shown(
         found,
@@ -95,7 +104,10 @@ def list_experiments(ctx: typer.Context, as_json: AsJson = False) -> None:
 def experiment_status(
     ctx: typer.Context, experiment_id: Experiment, as_json: AsJson = False
 ) -> None:
-    """Tell how an experiment stands."""
+    """Tell how an experiment stands.
+
+    [dim]palio nightscan experiment status accuracy_test[/dim]
+    """
     found = _analysis(ctx, experiment_id)
     known = {**found["experiment_metadata"], "duration_hours": found["duration_hours"]}
     samples = {key: one["sample_size"] for key, one in found["variant_statistics"].items()}
@@ -110,7 +122,10 @@ def experiment_status(
 
 @experiment.command("start")
 def start(ctx: typer.Context, experiment_id: Experiment) -> None:
-    """Start an experiment."""
+    """Start an experiment.
+
+    [dim]palio nightscan experiment start accuracy_test[/dim]
+    """
     _experiments(ctx).start_experiment(experiment_id)
     typer.echo(f"{experiment_id} is running")
 
@@ -121,14 +136,20 @@ def stop(
     experiment_id: Experiment,
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "stopped by hand",
 ) -> None:
-    """Stop an experiment."""
-    _experiments(ctx).stop_experiment(experiment_id, reason)
+    """Stop an experiment.
+
+    [dim]palio nightscan experiment stop accuracy_test --reason "Sufficient data"[/dim]
+    """
+    _experiments(ctx).verbs.experiments.stop(experiment_id, reason)
     typer.echo(f"{experiment_id} is stopped: {reason}")
 
 
 @experiment.command("analyze")
 def analyze(ctx: typer.Context, experiment_id: Experiment, as_json: AsJson = False) -> None:
-    """Analyze the results of an experiment."""
+    """Analyze the results of an experiment.
+
+    [dim]palio nightscan experiment analyze accuracy_test[/dim]
+    """
     found = _analysis(ctx, experiment_id)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
@@ -138,7 +159,7 @@ def analyze(ctx: typer.Context, experiment_id: Experiment, as_json: AsJson = Fal
     typer.echo(f"traffic: {_traffic(known)}; {found['total_samples']} requests")
     for pair, comparison in found["comparisons"].items():
         for metric, row in comparison["metric_comparisons"].items():
-            said = f"{row['winner']} by {row['improvement_percent']:+.2f}%"
+            said = f"{row['winner']}, {row['improvement_percent']:+.2f}%"
             typer.echo(f"{pair} {metric}: {said}, p = {row['p_value']:.3g}")
     typer.echo(f"{found['recommendation']}: {'; '.join(found['reasons'])}")
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from palio.dialects.nightscan.fitting import fitted, read
+from palio.dialects.nightscan.words import ALGORITHMS, meaning
 from palio.errors import InvalidInput, InvalidWeights
 from palio.experiments.designs.design import (
     REQUEST,
@@ -19,8 +23,6 @@ from palio.experiments.designs.design import (
 from palio.experiments.designs.metrics import Direction, Metric
 from palio.experiments.designs.policy import Policy
 from palio.registry.domain import Reference, parted
-
-from palio.dialects.nightscan.words import ALGORITHMS  # isort: skip
 
 __all__ = ["ExperimentConfig", "drafted"]
 
@@ -43,10 +45,10 @@ class ExperimentConfig:
     description: str
     model_variants: Mapping[str, str]
     traffic_allocation: Mapping[str, float]
-    success_metrics: Sequence[str]
-    minimum_sample_size: int = 1000
-    maximum_duration_days: float = 14
-    confidence_level: float = 0.95
+    success_metrics: Annotated[Sequence[str], Field(min_length=1)]
+    minimum_sample_size: Annotated[int, Field(ge=1)] = 1000
+    maximum_duration_days: Annotated[float, Field(gt=0)] = 14
+    confidence_level: Annotated[float, Field(ge=0.8, le=0.99)] = 0.95
     bandit_config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,6 +62,16 @@ class ExperimentConfig:
         return Reference.parse(self.model_variants[self.control]).model
 
 
+@dataclass(frozen=True, slots=True)
+class _Bandit:
+    """The fields of ``bandit_config``."""
+
+    algorithm: str = "thompson_sampling"
+    exploration_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    reward_metric: str | None = None
+    update_frequency: Annotated[float, Field(gt=0)] = 3_600  # seconds
+
+
 def drafted(
     config: ExperimentConfig, *, lower_is_better: Sequence[str], automatic: bool
 ) -> ExperimentDraft:
@@ -71,16 +83,18 @@ def drafted(
         If variants and allocation do not go together, percentages do not add up to 100, or a
         value is out of range.
     """
+    config = fitted(config)
     _check(config)
-    bandit, goal = config.bandit_config, config.success_metrics[0]
-    goal = bandit.get("reward_metric", goal)
+    bandit = read(_Bandit, config.bandit_config, "bandit_config")
+    moves = bool(config.bandit_config)
+    goal = bandit.reward_metric or config.success_metrics[0]
     names = dict.fromkeys((goal, *config.success_metrics))
     return ExperimentDraft(
         key=config.experiment_id,
         endpoint=config.experiment_id,
         title=config.name,
         description=config.description,
-        type=Type.BANDIT if bandit else Type.AB,
+        type=Type.BANDIT if moves else Type.AB,
         unit=REQUEST,
         variants=_variants(config),
         metrics=Metrics(
@@ -97,8 +111,8 @@ def drafted(
             min_sample=config.minimum_sample_size,
             max_duration_s=config.maximum_duration_days * _DAY_S,
         ),
-        policy=_policy(bandit, len(config.model_variants)),
-        sticky=bool(bandit),  # so that a request keeps its variant until its result comes
+        policy=_policy(bandit, len(config.model_variants)) if moves else Policy(),
+        sticky=moves,  # so that a request keeps its variant until its result comes
         automatic=automatic,
         ships=False,
     )
@@ -121,23 +135,13 @@ def _told(reference: str, model: str) -> str:
     return version if other == model else reference
 
 
-def _policy(bandit: Mapping[str, Any], variants: int) -> Policy:
-    if not bandit:
-        return Policy()
-    word = bandit.get("algorithm", "thompson_sampling")
-    if word not in ALGORITHMS:
-        raise InvalidInput(
-            f"algorithm must be one of {', '.join(ALGORITHMS)}, got {word!r}",
-            field="algorithm",
-            value=word,
-        )
-    explored = float(bandit.get("exploration_rate", 0.1))
+def _policy(bandit: _Bandit, variants: int) -> Policy:
     return Policy(
-        kind=ALGORITHMS[word],
-        epsilon=explored,
-        min_weight=explored / variants,
+        kind=meaning("algorithm", bandit.algorithm, ALGORITHMS),
+        epsilon=bandit.exploration_rate,
+        min_weight=bandit.exploration_rate / variants,
         refresh_rewards=_NEVER,
-        refresh_s=float(bandit.get("update_frequency", 3_600)),
+        refresh_s=bandit.update_frequency,
     )
 
 
@@ -152,12 +156,7 @@ def _check(config: ExperimentConfig) -> None:
     total = sum(config.traffic_allocation.values())
     if not isclose(total, _ALL, abs_tol=1e-7):
         raise InvalidWeights(
-            f"traffic_allocation must sum to 100 percent, got {total:g}",
+            f"traffic_allocation must sum to 100 percent, got {total:g}; write 70.0 for 70 %",
             field="traffic_allocation",
             value=total,
-        )
-    if not config.success_metrics:
-        raise InvalidInput(
-            "success_metrics is empty; name one at least, the first decides",
-            field="success_metrics",
         )

@@ -31,7 +31,10 @@ def deploy(
     traffic: Annotated[float, typer.Option(help="Percentage of the traffic.")] = 100.0,
     canary: Annotated[bool, typer.Option(help="Begin with that, and go on to all.")] = False,
 ) -> None:
-    """Deploy a model version."""
+    """Deploy a model version.
+
+    [dim]palio nightscan deploy wildlife_detector v2 --deployment-id detector_v2[/dim]
+    """
     manager = _deployments(ctx)
     config = DeploymentConfig(
         model_id,
@@ -42,12 +45,16 @@ def deploy(
         canary_deployment=canary,
     )
     made = manager.verbs.deployments.deploy(asked_for(config))
+    manager.follow()
     typer.echo(f"{made.name}: {made.reference} is {made.state} in {made.environment}")
 
 
 @app.command("list")
 def list_deployments(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List deployments, with what their models take of the machine."""
+    """List deployments, with what their models take of the machine.
+
+    [dim]palio nightscan list[/dim]
+    """
     manager = _deployments(ctx)
     found = manager.list_deployments()
     found = [one | {"performance": _performance(manager, one)} for one in found]
@@ -64,7 +71,10 @@ def list_deployments(ctx: typer.Context, as_json: AsJson = False) -> None:
 def deployment_status(
     ctx: typer.Context, deployment_id: Deployment, as_json: AsJson = False
 ) -> None:
-    """Tell how a deployment stands."""
+    """Tell how a deployment stands.
+
+    [dim]palio nightscan status detector_v2[/dim]
+    """
     found = _deployments(ctx).get_deployment_status(deployment_id)
     rows = ((name, json.dumps(value)) for name, value in found.items())
     shown(found if as_json else list(found), ("FIELD", "VALUE"), rows, as_json=as_json)
@@ -72,12 +82,16 @@ def deployment_status(
 
 @app.command("health")
 def health(ctx: typer.Context, deployment_id: Deployment) -> None:
-    """Ask a deployment's model whether it answers; exit code 1 if not."""
+    """Ask a deployment's model whether it answers; exit code 1 if not.
+
+    [dim]palio nightscan health detector_v2[/dim]
+    """
     found = _deployments(ctx).health_check(deployment_id)
     took = "" if found.latency_ms is None else f", answered in {found.latency_ms:.1f} ms"
     reason = f": {found.reason}" if found.reason else ""
-    typer.echo(f"{deployment_id} is {'healthy' if found.healthy else 'unhealthy'}{took}{reason}")
-    raise typer.Exit(0 if found.healthy else 1)
+    word = "unhealthy" if found.failures else "healthy"
+    typer.echo(f"{deployment_id} is {word}{took}{reason}")
+    raise typer.Exit(1 if found.failures else 0)
 
 
 @app.command("undeploy")
@@ -86,8 +100,13 @@ def undeploy(
     deployment_id: Deployment,
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
 ) -> None:
-    """Take a deployment back."""
-    _deployments(ctx).undeploy_model(deployment_id, reason)
+    """Take a deployment back.
+
+    [dim]palio nightscan undeploy detector_v2 --reason "v3 is better"[/dim]
+    """
+    manager = _deployments(ctx)
+    manager.verbs.deployments.undeploy(deployment_id, reason)
+    manager.follow()
     typer.echo(f"{deployment_id} is undeployed")
 
 

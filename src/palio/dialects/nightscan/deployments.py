@@ -16,66 +16,24 @@ from palio.delivery.domain import Answer, PredictRequest
 from palio.dialects.nightscan.audio import flat, row_of
 from palio.dialects.nightscan.experiments import log_route
 from palio.dialects.nightscan.opening import opened
+from palio.dialects.nightscan.performance import PerformanceTracker
 from palio.dialects.nightscan.placing import DeploymentConfig, asked_for
 from palio.dialects.nightscan.tree import tree_of
 from palio.dialects.nightscan.words import NightscanSettings
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
-from palio.errors import NotFound, PalioError
+from palio.errors import IllegalTransition, NotFound, PalioError
 from palio.experiments.domain import Experiment, State
 from palio.experiments.events import OutcomeDraft
 
 __all__ = [
     "DeploymentManager",
-    "DeploymentPerformance",
-    "PerformanceTracker",
     "get_deployment_manager",
     "manager_of",
 ]
 
 _LOG = logging.getLogger("palio.nightscan")
-_MB = 1_000_000
-_WINDOW_S = 60.0
 Predict = Callable[[PredictRequest], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentPerformance:
-    """How a deployment has done in the last minute; rates of errors and CPU in percent."""
-
-    deployment_id: str
-    requests_per_second: float
-    average_latency_ms: float
-    p95_latency_ms: float
-    p99_latency_ms: float
-    error_rate: float
-    memory_usage_mb: float
-    cpu_usage_percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class PerformanceTracker:
-    """Reads what the core counts of each deployment; nothing is kept here."""
-
-    verbs: Verbs
-
-    def get_current_metrics(self, deployment_id: str) -> DeploymentPerformance | None:
-        """Return how a deployment has done of late; None if there is no such deployment."""
-        try:
-            seen = self.verbs.deployments.metrics(deployment_id, _WINDOW_S)
-        except NotFound:
-            return None
-        traffic = seen.traffic
-        return DeploymentPerformance(
-            deployment_id=deployment_id,
-            requests_per_second=traffic.requests_per_s,
-            average_latency_ms=traffic.mean_ms or 0.0,
-            p95_latency_ms=traffic.p95_ms or 0.0,
-            p99_latency_ms=traffic.p99_ms or 0.0,
-            error_rate=100 * (traffic.error_rate or 0.0),
-            memory_usage_mb=seen.rss_bytes / _MB,
-            cpu_usage_percent=100 * seen.cpu_share,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +58,19 @@ class DeploymentManager:
             return False
         for one in made.not_honoured:
             _LOG.warning("%s: not honoured: %s", made.name, one)
-        self._follow()
+        self.follow()
         return made.state in OPEN
 
     def undeploy_model(self, deployment_id: str, reason: str = "") -> bool:
-        """Take a deployment back that is not wanted any more."""
-        self.verbs.deployments.undeploy(deployment_id, reason)
-        self._follow()
-        return True
+        """Take a deployment back that is not wanted any more; false where it has ended."""
+        return self._ended(self.verbs.deployments.undeploy, deployment_id, reason)
 
     def rollback_deployment(self, deployment_id: str, reason: str = "") -> bool:
-        """Take a deployment back that fails: its traffic goes where it was."""
-        self.verbs.deployments.rollback(deployment_id, reason)
-        self._follow()
-        return True
+        """Take a deployment back that fails: its traffic goes where it was.
+
+        False, and logged, where it has ended already, perhaps by itself.
+        """
+        return self._ended(self.verbs.deployments.rollback, deployment_id, reason)
 
     def list_deployments(self) -> list[dict[str, Any]]:
         """Return how all deployments stand that have not ended."""
@@ -164,8 +121,18 @@ class DeploymentManager:
         await asyncio.to_thread(self._record, experiment, experiment_id, answer, result)
         return result
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Bring the tree of files up to what is deployed."""
         tree_of(self.verbs, self.settings).step()
+
+    def _ended(self, end: Callable[[str, str], Deployment], name: str, reason: str) -> bool:
+        try:
+            end(name, reason)
+        except IllegalTransition as ended:
+            _LOG.warning("%s is not taken back: %s", name, ended)
+            return False
+        self.follow()
+        return True
 
     def _route(
         self, experiment_id: str | None, deployment_id: str | None

@@ -13,8 +13,7 @@ from palio.dialects.nightscan.configs import ExperimentConfig, drafted
 from palio.dialects.nightscan.opening import ensure_endpoint, opened
 from palio.dialects.nightscan.words import NightscanSettings
 from palio.edge.verbs import Verbs
-from palio.errors import NotFound
-from palio.experiments.domain import Experiment
+from palio.errors import IllegalTransition, NotFound
 from palio.experiments.events import OutcomeDraft
 from palio.registry.domain import parted
 
@@ -38,6 +37,8 @@ class ABTestManager:
             lower_is_better=self.settings.lower_is_better,
             automatic=self.settings.automatic,
         )
+        for reference in config.model_variants.values():
+            self.verbs.versions.get(reference)  # before anything is made for what there is not
         ensure_endpoint(self.verbs, design.endpoint, config.model)
         self.verbs.experiments.draft(design)
         return True
@@ -48,18 +49,20 @@ class ABTestManager:
         return True
 
     def stop_experiment(self, experiment_id: str, reason: str = "stopped by hand") -> bool:
-        """End it; every request gets what is in production again."""
-        self.verbs.experiments.stop(experiment_id, reason)
+        """End it: every request gets what is in production again.
+
+        False, and logged, where it has ended already, perhaps by itself.
+        """
+        try:
+            self.verbs.experiments.stop(experiment_id, reason)
+        except IllegalTransition as ended:
+            _LOG.warning("%s is not stopped: %s", experiment_id, ended)
+            return False
         return True
 
     def list_experiments(self) -> list[dict[str, Any]]:
         """Return what is known of all experiments, beside their results."""
         return [summary(one) for one in self.verbs.experiments.list()]
-
-    def get_experiment(self, experiment_id: str) -> dict[str, Any] | None:
-        """Return what is known of one experiment; None if there is none."""
-        found = self._found(experiment_id)
-        return None if found is None else summary(found)
 
     def get_model_for_request(self, request_id: str, experiment_id: str) -> str | None:
         """Return ``model:version`` for a request, the same whenever it is asked.
@@ -108,16 +111,11 @@ class ABTestManager:
 
     def analyze_experiment(self, experiment_id: str) -> dict[str, Any] | None:
         """Return what the evidence shows; None if there is no such experiment."""
-        experiment = self._found(experiment_id)
-        if experiment is None:
-            return None
-        return rendered(experiment, self.verbs.experiments.analyze(experiment_id))
-
-    def _found(self, experiment_id: str) -> Experiment | None:
         try:
-            return self.verbs.experiments.get(experiment_id)
+            experiment = self.verbs.experiments.get(experiment_id)
         except NotFound:
             return None
+        return rendered(experiment, self.verbs.experiments.analyze(experiment_id))
 
 
 def log_route(

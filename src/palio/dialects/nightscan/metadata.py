@@ -32,7 +32,7 @@ class ModelMetadata:
     architecture: str = ""
     dataset_version: str = ""
     training_config: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     file_size_bytes: int = 0
     checksum: str = ""
     tags: list[str] = field(default_factory=list)

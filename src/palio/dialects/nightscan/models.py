@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from palio.dialects.nightscan.fitting import fitted, read
 from palio.dialects.nightscan.metadata import (
     ModelMetadata,
     described,
@@ -17,15 +21,31 @@ from palio.dialects.nightscan.metadata import (
 from palio.dialects.nightscan.networks import is_module, prepared
 from palio.dialects.nightscan.opening import ensure_model, opened
 from palio.dialects.nightscan.tree import tree_of
-from palio.dialects.nightscan.words import VOTING, ModelStatus, NightscanSettings, stage_of
+from palio.dialects.nightscan.words import (
+    STATUSES,
+    VOTING,
+    ModelStatus,
+    NightscanSettings,
+    meaning,
+    stage_of,
+)
 from palio.edge.session import Session
-from palio.errors import InvalidInput, NotFound, PalioError
+from palio.errors import NotFound, PalioError
 from palio.registry.comparison import MetricComparison, Way
 from palio.registry.domain import Version
 
 __all__ = ["ModelRegistry", "get_model_registry"]
 
 _LOG = logging.getLogger("palio.nightscan")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ensemble:
+    """The fields of ``ensemble_config``."""
+
+    models: list[str]
+    voting_strategy: str = "weighted_average"
+    weights: list[float] | None = None
 
 
 class ModelRegistry:
@@ -53,11 +73,11 @@ class ModelRegistry:
         bool
             Whether it is registered; if not, the reason is logged as an error.
         """
-        return self._keep(metadata, partial(self._register, model, metadata, example))
+        return self._keep(metadata, partial(self._register, model, example))
 
     def register_ensemble(self, config: Mapping[str, Any], metadata: ModelMetadata) -> bool:
         """Register an ensemble by its ``models``, ``voting_strategy`` and ``weights``."""
-        return self._keep(metadata, partial(self._combine, config, metadata))
+        return self._keep(metadata, partial(self._combine, config))
 
     def get_model(self, model_id: str, version: str) -> ModelMetadata | None:
         """Return what is known of a version; None if there is none."""
@@ -70,6 +90,7 @@ class ModelRegistry:
         self, model_id: str | None = None, status: ModelStatus | str | None = None
     ) -> list[ModelMetadata]:
         """Return the versions of all models or of one, in one status if asked."""
+        wanted = None if status is None else meaning("status", status, STATUSES)
         names = [one.name for one in self._verbs.models.list()] if model_id is None else [model_id]
         deployed = in_production(self._verbs)
         found = [
@@ -78,14 +99,14 @@ class ModelRegistry:
             for lifecycle in [self._verbs.models.lifecycle(name)]
             for version in self._verbs.versions.list(name)
         ]
-        return [one for one in found if status in {None, one.status}]
+        return [one for one in found if wanted in {None, one.status}]
 
     def update_status(
         self, model_id: str, version: str, status: ModelStatus | str, reason: str = ""
     ) -> ModelMetadata:
         """Take a version to another status, if the lifecycle leads there from where it stands."""
         reference, lifecycle = f"{model_id}:{version}", self._verbs.models.lifecycle(model_id)
-        stage = stage_of(ModelStatus(status), lifecycle)
+        stage = stage_of(meaning("status", status, STATUSES), lifecycle)
         if stage == lifecycle.production:
             moved = self._verbs.versions.promote(reference, reason=reason)
         else:
@@ -111,43 +132,44 @@ class ModelRegistry:
         """Bring the tree of files up to what is registered."""
         tree_of(self._verbs, self._settings).step()
 
-    def _keep(self, metadata: ModelMetadata, register: Callable[[], Version]) -> bool:
+    def _keep(self, metadata: ModelMetadata, register: Callable[[ModelMetadata], Version]) -> bool:
         try:
-            ensure_model(self._verbs, metadata.model_id)
-            known = self._known(register())
-            if known.status is not metadata.status:
-                self.update_status(known.model_id, known.version, metadata.status)
+            wanted = fitted(metadata)
+            ensure_model(self._verbs, wanted.model_id)
+            known = self._known(register(wanted))
         except PalioError as refused:
             _LOG.error("%s is not registered: %s", metadata.reference, refused)
             return False
         metadata.file_size_bytes, metadata.checksum = known.file_size_bytes, known.checksum
+        if known.status is not wanted.status:
+            self._moved(known, wanted.status)
         self.follow()
         return True
 
-    def _register(self, model: Any, metadata: ModelMetadata, example: Any) -> Version:
+    def _moved(self, known: ModelMetadata, wanted: ModelStatus) -> None:
+        try:
+            self.update_status(known.model_id, known.version, wanted)
+        except PalioError as refused:
+            _LOG.warning("%s is registered, as %s: %s", known.reference, known.status, refused)
+
+    def _register(self, model: Any, example: Any, metadata: ModelMetadata) -> Version:
         given: dict[str, Any] = {"sample": example}
         if is_module(model):
             told = metadata.training_config
             shape = (told.get("samples", self._settings.samples),)
-            shape = shape if example is None else tuple(example.shape[1:])
+            shape = shape if example is None else np.shape(example)[1:]
             model, signature = prepared(model, shape, told.get("labels", ()))
             given = {"signature": signature}
         return self._session.register(metadata.model_id, model, **described(metadata), **given)
 
     def _combine(self, config: Mapping[str, Any], metadata: ModelMetadata) -> Version:
-        word = config.get("voting_strategy", "weighted_average")
-        if word not in VOTING:
-            raise InvalidInput(
-                f"voting_strategy must be one of {', '.join(VOTING)}, got {word!r}",
-                field="voting_strategy",
-                value=word,
-            )
+        asked = read(_Ensemble, config, "ensemble_config")
         said = described(metadata)
         return self._session.combine(
             metadata.model_id,
-            config["models"],
-            combine=VOTING[word],
-            weights=config.get("weights"),
+            asked.models,
+            combine=meaning("voting_strategy", asked.voting_strategy, VOTING),
+            weights=asked.weights,
             **{name: said[name] for name in ("version", "description", "metrics", "tags")},
         )
 

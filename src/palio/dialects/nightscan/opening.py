@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from palio.dialects.nightscan.words import LIFECYCLE
 from palio.edge.dialects import connect
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
-from palio.errors import AlreadyExists
+from palio.errors import AlreadyExists, Conflict
 
 __all__ = ["ensure_endpoint", "ensure_model", "opened"]
 
@@ -36,20 +37,25 @@ def _opened(store: str | Path | None, _named: str | None, _folder: Path) -> Sess
 
 def ensure_model(verbs: Verbs, model: str) -> None:
     """Open a line of versions in the documented lifecycle, unless there is one of that name."""
-    if model in {one.name for one in verbs.models.list()}:
-        return
     verbs.lifecycles.declare(LIFECYCLE)
-    try:
+    with suppress(AlreadyExists):
         verbs.models.create(model, lifecycle=LIFECYCLE.name)
-    except AlreadyExists:  # another process was first
-        return
 
 
 def ensure_endpoint(verbs: Verbs, name: str, model: str) -> None:
-    """Open an address, unless there is one of that name."""
-    if name in {one.name for one in verbs.endpoints.list()}:
-        return
-    try:
+    """Open an address for a model, unless there is one of that name.
+
+    Raises
+    ------
+    Conflict
+        If that one is another model's.
+    """
+    with suppress(AlreadyExists):
         verbs.endpoints.create(name, model)
-    except AlreadyExists:
-        return
+    if (own := verbs.endpoints.get(name).model) != model:
+        raise Conflict(
+            f"the endpoint {name} is of {own}, and the control of {model}; take another "
+            "experiment_id",
+            endpoint=name,
+            model=own,
+        )

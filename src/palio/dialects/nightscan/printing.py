@@ -31,4 +31,5 @@ def shown(
     table = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
     for row in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())

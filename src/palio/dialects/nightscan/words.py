@@ -5,23 +5,28 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from palio.errors import InvalidInput
 from palio.experiments.designs.policy import PolicyKind
 from palio.registry.lifecycle import Lifecycle
 
 __all__ = [
     "ALGORITHMS",
     "LIFECYCLE",
+    "STATUSES",
     "VOTING",
     "ModelStatus",
     "NightscanSettings",
+    "meaning",
     "stage_of",
     "status_of",
 ]
+
+T = TypeVar("T")
 
 
 class ModelStatus(enum.StrEnum):
@@ -35,6 +40,7 @@ class ModelStatus(enum.StrEnum):
     FAILED = "failed"
 
 
+STATUSES: Mapping[str, ModelStatus] = {str(status): status for status in ModelStatus}
 LIFECYCLE = Lifecycle(
     name="nightscan",
     initial="training",
@@ -68,13 +74,22 @@ VOTING: Mapping[str, str] = {
 }
 
 
+def meaning(name: str, word: str, words: Mapping[str, T]) -> T:
+    """Return what a word of the document means; refuse one that it does not have."""
+    if word not in words:
+        raise InvalidInput(
+            f"{name} must be one of {', '.join(words)}, got {word!r}", field=name, value=word
+        )
+    return words[word]
+
+
 def status_of(stage: str, lifecycle: Lifecycle) -> ModelStatus:
     """Return the status that a stage of any lifecycle amounts to."""
     found: Mapping[str, ModelStatus] = {
         lifecycle.initial: ModelStatus.TRAINING,
         lifecycle.production: ModelStatus.DEPLOYED,
         lifecycle.retired: ModelStatus.RETIRED,
-        **{str(status): status for status in ModelStatus},
+        **STATUSES,
     }
     is_end = not lifecycle.transitions.get(stage)
     return found.get(stage, ModelStatus.RETIRED if is_end else ModelStatus.TESTING)
