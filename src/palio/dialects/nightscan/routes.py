@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -12,7 +11,6 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from palio.delivery.domain import Answer, PredictRequest
 from palio.dialects.nightscan.audio import samples_of
 from palio.dialects.nightscan.deployments import DeploymentManager
 from palio.dialects.nightscan.experiments import ABTestManager
@@ -25,8 +23,6 @@ from palio.errors import InvalidInput, NotFound, PalioError
 __all__ = ["router"]
 
 _FORM = "multipart/form-data"
-_NEWS = frozenset({"endpoint", "champion"})  # what may have been made a moment ago
-_NEWS_S = 1.0  # after which a server surely knows what another process has made
 _NO_EXPERIMENT = "Experiment not found"
 
 
@@ -40,7 +36,7 @@ def router(served: Served) -> APIRouter:
         request: Request, experiment_id: str | None = None, deployment_id: str | None = None
     ) -> Response:
         """Answer an uploaded WAV file, or samples as JSON, and record the answer."""
-        predict = partial(_predicted, served, request)
+        predict = partial(served.predict, request)
         manager = DeploymentManager(served.verbs(request), predict, settings)
         audio, request_id = await _sent(request, settings.sample_rate)
         result = await manager.run_inference(
@@ -63,17 +59,6 @@ def router(served: Served) -> APIRouter:
         return JSONResponse(analysis)
 
     return routes
-
-
-async def _predicted(served: Served, request: Request, asked: PredictRequest) -> Answer:
-    """Answer; what the store has been told and this server does not know yet is waited for."""
-    try:
-        return await served.predict(request, asked)
-    except NotFound as unknown:
-        if unknown.details.get("kind") not in _NEWS:
-            raise
-        await asyncio.sleep(_NEWS_S)
-        return await served.predict(request, asked)
 
 
 async def _sent(request: Request, rate: int) -> tuple[Any, str | None]:
