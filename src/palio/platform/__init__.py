@@ -9,7 +9,7 @@ from palio.platform.dialects import groups
 from palio.platform.environment import settings, version
 from palio.platform.evaluating import evaluate
 from palio.platform.pages import card_page, record_charts, record_markdown, record_page
-from palio.platform.process import server_name
+from palio.platform.process import server_name, settle
 from palio.platform.serving import serve
 from palio.platform.store import upgrade
 from palio.platform.trust import restored
@@ -30,6 +30,7 @@ __all__ = [
     "serve",
     "server_name",
     "settings",
+    "settle",
     "upgrade",
     "version",
 ]

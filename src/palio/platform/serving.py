@@ -12,7 +12,7 @@ from palio.errors import InvalidInput, Refused
 from palio.monitoring.logs import begin_logs
 from palio.platform.app import application
 from palio.platform.connecting import connect
-from palio.platform.process import process_name
+from palio.platform.process import process_name, settle
 from palio.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,13 +55,18 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] = lambda _: Non
             ready = partial(on_ready, address)
             run_workers(make, listening, workers=settings.workers, on_ready=ready)
         else:
-            run_one(application(settings, on_ready=lambda: on_ready(address)), listening)
+            run_one(application(settings, on_ready=partial(_ready, on_ready, address)), listening)
+
+
+def _ready(tell: Callable[[str], None], address: str) -> None:
+    settle()
+    tell(address)
 
 
 def _worker(settings: Settings, server_name: str) -> ASGIApp:
     """Return the application of one of several processes."""
     _begin_logs(settings)
-    return application(settings, server_name=server_name)
+    return application(settings, server_name=server_name, on_ready=settle)
 
 
 def _check_log(settings: Settings) -> None:

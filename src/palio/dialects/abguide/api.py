@@ -17,7 +17,9 @@ def create_app() -> Any:
     that one supervisor begins are one server.
     """
     platform = resolve_name("palio.platform")
-    return platform.application(platform.settings(), server_name=platform.server_name())
+    return platform.application(
+        platform.settings(), server_name=platform.server_name(), on_ready=platform.settle
+    )
 
 
 def __getattr__(name: str) -> Any:
