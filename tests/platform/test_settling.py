@@ -24,6 +24,11 @@ def test_what_is_loaded_when_a_server_begins_is_not_looked_through_again(tmp_pat
     script = tmp_path / "story.py"
     script.write_text(STORY)
     ended = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert ended.stdout == "True 20000\n", ended.stderr
