@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from palio.errors import AlreadyExists, Conflict, IllegalTransition, InvalidInput, NotFound
-from palio.experiments.designs.design import Type, Variant
+from palio.experiments.designs.design import Stopping, Type, Variant
 from palio.experiments.domain import State
 from palio.experiments.events import OutcomeDraft
 from palio.experiments.judging.analysis import DecisionKind
 from palio.registry.signature import Feature, FeatureType, Signature, Task
+from palio.storage.store import SqlStore
 from palio.testing.records import design, prediction
 from palio.testing.wired import Wired
 
@@ -199,6 +200,14 @@ def test_a_launch_drafts_and_starts(serving: Wired) -> None:
         "experiment.draft",
         "experiment.start",
     ]
+
+
+def test_a_launch_freezes_what_is_kept(sql_store: SqlStore) -> None:
+    wired = Wired(sql_store)
+    wired.serve("1", "2")
+    a_day = Stopping(max_duration_s=86_400)  # no float: kept, it is one
+    made = wired.experiments.launch(design(stopping=a_day))
+    assert made.frozen == made.design.digest == wired.experiments.get("exp").design.digest
 
 
 def test_of_a_launch_that_fails_nothing_is_kept(serving: Wired) -> None:

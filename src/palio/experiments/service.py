@@ -57,7 +57,8 @@ class Experiments(Reports):
         self._fold_before(design)
         with self.store.write() as unit:
             _model_of(unit, design.endpoint, lock=True)
-            return self._started(unit, self._drafted(unit, design))
+            self._drafted(unit, design)
+            return self._started(unit, _find(unit, design.key))  # as kept: its digest stays
 
     @requires(Role.VIEWER)
     def list(self, endpoint: str | None = None) -> Sequence[Experiment]:

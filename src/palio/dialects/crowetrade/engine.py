@@ -58,7 +58,7 @@ class ABTestEngine:
         self._trees.step()
 
     def create_test(self, test_config: ABTestConfig) -> str:
-        """Draft a test and start it, in the name of who has created it; return its id.
+        """Make a test and start it, in the name of who has created it; return its id.
 
         Raises
         ------
@@ -72,8 +72,7 @@ class ABTestEngine:
         shapes = [None if one is None else one.shape for one in found]
         design = draft_of(test_config, serves=all(one == shapes[0] for one in shapes))
         _ensure_endpoint(verbs, design.endpoint, test_config)
-        verbs.experiments.draft(design)
-        verbs.experiments.start(design.key)
+        verbs.experiments.launch(design)
         self._trees.step()
         return design.key
 
