@@ -198,6 +198,22 @@ def test_one_of_several_that_has_lost_enough_is_sent_home_alone(wired: Wired) ->
     assert watched.step() == [("exp", DecisionKind.KEEP_RUNNING, False)]
 
 
+def test_who_has_lost_enough_stays_where_nobody_else_gets_anything(wired: Wired) -> None:
+    wired.serve("1", "2", "3")
+    three = tuple(map(Variant, ("control", "good", "bad"), "123", (0.5, 0.3, 0.2)))
+    lost = StopLoss(metric="revenue", max_drawdown=5)
+    design = automatic(
+        unit="request", metrics=Metrics("revenue:higher"), stop_loss=lost, variants=three
+    )
+    wired.run(design)
+    wired.experiments.reweight("exp", {"control": 0.0, "good": 0.0, "bad": 1.0}, "by hand")
+    units = [f"r{number}" for number in range(50)]
+    for given in wired.experiments.assign_many("exp", units, record=True):
+        wired.outcomes.record([OutcomeDraft(unit=given.unit, name="revenue", value=-1.0)])
+    assert evaluator(wired).step() == [("exp", DecisionKind.KEEP_RUNNING, False)]
+    assert wired.experiments.get("exp").weights["bad"] == 1
+
+
 def test_what_is_not_automatic_is_only_looked_at(serving: Wired) -> None:
     serving.run(automatic(automatic=False))
     win(serving)

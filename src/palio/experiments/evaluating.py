@@ -169,8 +169,11 @@ def verb_for(
     to the others. A bandit's refresh does that by itself.
     """
     if decision.kind is DecisionKind.KEEP_RUNNING:
-        moves, loser = experiment.design.policy.moves, decision.variant
-        return None if moves or loser is None else partial(_sent_home, experiments, loser)
+        loser, weights = decision.variant, experiment.weights
+        is_alone = not any(weight for one, weight in weights.items() if one != loser)
+        if loser is None or is_alone or experiment.design.policy.moves:
+            return None
+        return partial(_sent_home, experiments, loser)
     chosen = partial(experiments.complete, chosen=decision.variant)
     verbs: dict[DecisionKind, Callable[[str, str], object]] = {
         DecisionKind.SHIP: experiments.ship if experiment.design.ships else chosen,
