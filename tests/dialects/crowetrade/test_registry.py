@@ -347,3 +347,11 @@ def test_drift_of_what_is_served(prepared_sqlite: Path, tmp_path: Path) -> None:
         assert kept["index"] < 0.1
         told = native.versions.drift("drifting:1.0.0").features["volume"]
         assert (moved["index"], moved["by_chance"]) == (told.index, told.by_chance)
+
+
+def test_a_setting_that_cannot_be_used_is_named_as_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALIO_CROWETRADE_EXPORT_MODELS", "perhaps")
+    with pytest.raises(InvalidInput, match="setting PALIO_CROWETRADE_EXPORT_MODELS: Input should"):
+        ModelRegistry(tmp_path / "registry")

@@ -129,3 +129,14 @@ def test_a_model_that_does_not_answer_is_not_healthy(
 def test_help_shows_an_example(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = world.run(capsys, "deploy --help")
     assert (code, "palio nightscan deploy wildlife_detector v2" in told) == (0, True)
+
+
+def test_a_setting_that_cannot_be_used_is_named_as_it_is_set(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSCAN_SAMPLE_RATE", "fast")
+    code, told = world.run(capsys, "registry list")
+    assert (code, "setting NIGHTSCAN_SAMPLE_RATE: Input should be a valid integer" in told) == (
+        2,
+        True,
+    )

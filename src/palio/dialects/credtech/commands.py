@@ -14,9 +14,10 @@ from palio.dialects.credtech.line import Line
 from palio.dialects.credtech.log import LOG, log_to
 from palio.dialects.credtech.printing import show, show_experiment, show_one
 from palio.dialects.credtech.records import training_record
-from palio.dialects.credtech.settings import settings
+from palio.dialects.credtech.settings import CredtechSettings
 from palio.dialects.credtech.training import Training, trained
 from palio.dialects.credtech.tree import Tree
+from palio.edge.configuring import configured
 from palio.edge.dialects import opened
 from palio.edge.session import Session
 from palio.errors import PalioError, StoreUnavailable
@@ -41,7 +42,7 @@ class _Open:
 @contextmanager
 def _opened(ctx: typer.Context) -> Iterator[_Open]:
     """Open the store; afterwards bring the registry's files up to date, or log what failed."""
-    chosen = settings()
+    chosen = configured(CredtechSettings)
     log_to(chosen.log_file)
     session = opened(ctx)
     line = Line(verbs=session.verbs, settings=chosen)

@@ -16,8 +16,9 @@ from palio.dialects.credtech.log import LOG, log_to
 from palio.dialects.credtech.records import Record, training_record
 from palio.dialects.credtech.records import model_id as model_id_of
 from palio.dialects.credtech.scoring import asked, batch_answer, batch_asked, score_answer
-from palio.dialects.credtech.settings import CredtechSettings, settings
+from palio.dialects.credtech.settings import CredtechSettings
 from palio.edge.answering import answering
+from palio.edge.configuring import configured
 from palio.edge.dialects import Served
 from palio.edge.problems import status_of
 from palio.errors import InvalidRows, NotFound, PalioError
@@ -31,7 +32,7 @@ Reader = Callable[[bytes, str | None], tuple[list[object], str | None]]
 
 def router(served: Served) -> APIRouter:
     """Return the routes."""
-    chosen = settings()
+    chosen = configured(CredtechSettings)
     log_to(chosen.log_file)
     made = APIRouter(prefix="/api", route_class=answering(_refused), include_in_schema=False)
     _add_reading(made, served, chosen)

@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
 
-from pydantic import Field, Json, ValidationError
+from pydantic import Field, Json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from palio.errors import InvalidInput
-
-__all__ = ["CredtechSettings", "settings"]
-
-_PREFIX = "PALIO_CREDTECH_"
+__all__ = ["CredtechSettings"]
 
 
 class CredtechSettings(BaseSettings):
     """What the document leaves open, and where its files lie."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PALIO_CREDTECH_", env_file=".env", extra="ignore"
+    )
 
     model: str = Field(default="credtech", description="The model whose versions are the models")
     endpoint: str | None = Field(
@@ -61,21 +59,3 @@ class CredtechSettings(BaseSettings):
     def dropped(self) -> tuple[str, ...]:
         """Columns to leave out."""
         return tuple(part.strip() for part in self.drop.split(",") if part.strip())
-
-
-def settings() -> CredtechSettings:
-    """Read the settings.
-
-    Raises
-    ------
-    InvalidInput
-        Naming the first one that cannot be used.
-    """
-    try:
-        return CredtechSettings()
-    except ValidationError as unfit:
-        first = unfit.errors()[0]
-        name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        raise InvalidInput(
-            f"setting {name}: {first['msg']}, got {first['input']!r}", field=name
-        ) from unfit

@@ -13,7 +13,8 @@ from palio.dialects.credtech.files import MODEL, as_joblib, as_json, keep, plots
 from palio.dialects.credtech.line import Line
 from palio.dialects.credtech.log import LOG
 from palio.dialects.credtech.records import Record, training_record
-from palio.dialects.credtech.settings import CredtechSettings, settings
+from palio.dialects.credtech.settings import CredtechSettings
+from palio.edge.configuring import configured
 from palio.edge.dialects import restored
 from palio.edge.following import Follower, alone
 from palio.edge.verbs import Verbs
@@ -158,6 +159,6 @@ def _index(
 
 def keeper(verbs: Verbs) -> Tree:
     """Return what keeps the files current while a server runs."""
-    chosen: CredtechSettings = settings()
+    chosen = configured(CredtechSettings)
     line = Line(verbs=verbs, settings=chosen)
     return Tree(line, chosen.folder, make=chosen.registry is not None)

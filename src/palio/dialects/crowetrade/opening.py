@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from palio.dialects.crowetrade.settings import CrowetradeSettings
+from palio.edge.configuring import configured
 from palio.edge.dialects import connect
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
@@ -34,7 +35,7 @@ class Opened:
     def __init__(
         self, place: str | Path | None, *, store: str | None = None, key: str | None = None
     ) -> None:
-        self.settings = CrowetradeSettings()
+        self.settings = configured(CrowetradeSettings)
         address = str(place) if "://" in str(place) else None
         self.folder = self.settings.registry_path if address or place is None else Path(place)
         if self.folder is not None:

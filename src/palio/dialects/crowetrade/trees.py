@@ -15,6 +15,7 @@ from palio.access.audit import AuditEntry
 from palio.dialects.crowetrade.metadata import metadata_of
 from palio.dialects.crowetrade.results import results_of, test_of
 from palio.dialects.crowetrade.settings import CrowetradeSettings
+from palio.edge.configuring import configured
 from palio.edge.dialects import restored
 from palio.edge.following import Follower, written
 from palio.edge.verbs import Verbs
@@ -150,7 +151,7 @@ def trees_of(
 
 def chore(verbs: Verbs) -> Trees | None:
     """Return what keeps the folders current that the settings name; nothing where they do not."""
-    said = CrowetradeSettings()
+    said = configured(CrowetradeSettings)
     found = trees_of(
         verbs, registry=said.registry_path, tests=said.ab_tests_path, models=said.export_models
     )

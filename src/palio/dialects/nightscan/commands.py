@@ -12,6 +12,7 @@ from palio.dialects.nightscan.experiments import ABTestManager
 from palio.dialects.nightscan.models import ModelRegistry
 from palio.dialects.nightscan.printing import AsJson, shown
 from palio.dialects.nightscan.words import ModelStatus, NightscanSettings
+from palio.edge.configuring import configured
 from palio.edge.dialects import opened
 from palio.errors import InvalidInput
 
@@ -165,11 +166,11 @@ def analyze(ctx: typer.Context, experiment_id: Experiment, as_json: AsJson = Fal
 
 
 def _registry(ctx: typer.Context) -> ModelRegistry:
-    return ModelRegistry(opened(ctx), NightscanSettings())
+    return ModelRegistry(opened(ctx), configured(NightscanSettings))
 
 
 def _experiments(ctx: typer.Context) -> ABTestManager:
-    return ABTestManager(opened(ctx).verbs, NightscanSettings())
+    return ABTestManager(opened(ctx).verbs, configured(NightscanSettings))
 
 
 def _analysis(ctx: typer.Context, experiment_id: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from palio.dialects.nightscan.performance import PerformanceTracker
 from palio.dialects.nightscan.placing import DeploymentConfig, asked_for
 from palio.dialects.nightscan.tree import tree_of
 from palio.dialects.nightscan.words import NightscanSettings
+from palio.edge.configuring import configured
 from palio.edge.session import Session
 from palio.edge.verbs import Verbs
 from palio.errors import IllegalTransition, NotFound, PalioError
@@ -238,4 +239,4 @@ def manager_of(session: Session) -> DeploymentManager:
             session.predict, asked.endpoint, asked.rows, request_id=asked.request_id
         )
 
-    return DeploymentManager(session.verbs, predict, NightscanSettings())
+    return DeploymentManager(session.verbs, predict, configured(NightscanSettings))

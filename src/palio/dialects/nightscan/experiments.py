@@ -12,6 +12,7 @@ from palio.dialects.nightscan.analysis import rendered, summary
 from palio.dialects.nightscan.configs import ExperimentConfig, drafted
 from palio.dialects.nightscan.opening import ensure_endpoint, opened
 from palio.dialects.nightscan.words import NightscanSettings
+from palio.edge.configuring import configured
 from palio.edge.verbs import Verbs
 from palio.errors import IllegalTransition, NotFound
 from palio.experiments.events import OutcomeDraft
@@ -134,4 +135,4 @@ def log_route(
 
 def get_ab_test_manager(store: str | Path | None = None) -> ABTestManager:
     """Return the experiments of a store, or of a server; of ``PALIO_STORE`` when not given."""
-    return ABTestManager(opened(store).verbs, NightscanSettings())
+    return ABTestManager(opened(store).verbs, configured(NightscanSettings))

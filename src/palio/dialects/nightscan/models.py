@@ -29,6 +29,7 @@ from palio.dialects.nightscan.words import (
     meaning,
     stage_of,
 )
+from palio.edge.configuring import configured
 from palio.edge.session import Session
 from palio.errors import NotFound, PalioError
 from palio.registry.comparison import MetricComparison, Way
@@ -193,4 +194,4 @@ def _difference(row: MetricComparison, second: str) -> dict[str, float | bool | 
 
 def get_model_registry(store: str | Path | None = None) -> ModelRegistry:
     """Return the registry of a store, or of a server; of ``PALIO_STORE`` when not given."""
-    return ModelRegistry(opened(store), NightscanSettings())
+    return ModelRegistry(opened(store), configured(NightscanSettings))

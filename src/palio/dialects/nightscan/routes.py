@@ -16,6 +16,7 @@ from palio.dialects.nightscan.deployments import DeploymentManager
 from palio.dialects.nightscan.experiments import ABTestManager
 from palio.dialects.nightscan.words import NightscanSettings
 from palio.edge.answering import answering
+from palio.edge.configuring import configured
 from palio.edge.dialects import Served
 from palio.edge.problems import status_of
 from palio.errors import InvalidInput, NotFound, PalioError
@@ -28,7 +29,7 @@ _NO_EXPERIMENT = "Experiment not found"
 
 def router(served: Served) -> APIRouter:
     """Return the routes."""
-    settings = NightscanSettings()
+    settings = configured(NightscanSettings)
     routes = APIRouter(prefix="/api/v1", tags=["nightscan"], route_class=answering(_refused))
 
     @routes.post("/predict", operation_id="nightscan_predict")

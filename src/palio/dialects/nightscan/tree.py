@@ -15,6 +15,7 @@ from typing import Any
 from palio.access.audit import AuditEntry
 from palio.dialects.nightscan.metadata import in_production, metadata_of
 from palio.dialects.nightscan.words import NightscanSettings
+from palio.edge.configuring import configured
 from palio.edge.following import Follower, written
 from palio.edge.verbs import Verbs
 from palio.errors import PalioError
@@ -34,7 +35,7 @@ def tree_of(verbs: Verbs, settings: NightscanSettings) -> Follower:
 
 def chore(verbs: Verbs) -> Follower | None:
     """Return it for a server, where ``NIGHTSCAN_REGISTRY`` asks for the tree."""
-    settings = NightscanSettings()
+    settings = configured(NightscanSettings)
     return tree_of(verbs, settings) if "registry" in settings.model_fields_set else None
 
 
