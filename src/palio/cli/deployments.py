@@ -69,8 +69,9 @@ def deploy(
         typer.Option(help="Seconds between two health checks, no fewer than between two looks."),
     ] = _CHECK.interval_s,
     timeout_s: Annotated[
-        float, typer.Option(help="Seconds after which a check has failed.")
-    ] = _CHECK.timeout_s,
+        float | None,
+        typer.Option(help="Seconds after which a check has failed; 5, or the interval if less."),
+    ] = None,
     failure_threshold: Annotated[
         int, typer.Option(help="Failed checks in a row that make it unhealthy.")
     ] = _CHECK.failure_threshold,

@@ -157,10 +157,18 @@ def test_a_process_that_has_not_loaded_it_keeps_it_waiting(watched: Watched) -> 
     assert watched.get().state is State.LIVE
 
 
-@pytest.mark.parametrize("timeout_s", [1.0, 5.0])
-def test_health_check_timeout(watched: Watched, timeout_s: float) -> None:
-    watched.deploy(asked(health_check=HealthCheck(timeout_s=timeout_s)))
-    assert watched.wired.runtime.asked == [("credit:2", timeout_s, None)]
+@pytest.mark.parametrize(
+    ("check", "waits_s"),
+    [
+        (HealthCheck(timeout_s=1.0), 1.0),
+        (HealthCheck(timeout_s=7.0), 7.0),
+        (HealthCheck(), 5.0),
+        (HealthCheck(interval_s=2.0), 2.0),
+    ],
+)
+def test_health_check_timeout(watched: Watched, check: HealthCheck, waits_s: float) -> None:
+    watched.deploy(asked(health_check=check))
+    assert watched.wired.runtime.asked == [("credit:2", waits_s, None)]
 
 
 def test_health_check_row(watched: Watched) -> None:

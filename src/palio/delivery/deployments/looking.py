@@ -72,7 +72,7 @@ class Looking:
         """Ask a deployment's version, and see what it takes."""
         check = deployment.health_check
         probe = self.runtime.probe(
-            deployment.model, deployment.version, timeout_s=check.timeout_s, row=check.row
+            deployment.model, deployment.version, timeout_s=check.patience_s, row=check.row
         )
         with self.store.read() as unit:
             uses = unit.process_uses.find()

@@ -29,6 +29,7 @@ __all__ = [
 PRODUCTION = "production"
 """The environment whose endpoint bears the model's name."""
 _LONGEST_S = 1e7
+_PATIENCE_S = 5.0
 _MOST_GUARDRAILS = 16
 _WORDS = re.compile(
     r"\s*(\w+)\s*<=\s*(?:(baseline)(?:\s*\*\s*([\d.eE+-]+))?|([\d.eE+-]+))\s*(?::\s*(\w+)\s*)?"
@@ -94,7 +95,8 @@ class HealthCheck:
         Seconds between two checks, in [1, 3600]; no fewer than between two looks of the
         controller.
     timeout_s
-        Seconds after which an answer has failed, above 0 and at most the interval.
+        Seconds after which an answer has failed, above 0 and at most the interval; 5 when not
+        given, or the interval where that is less.
     failure_threshold
         Failures one after the other that make it unhealthy, in [1, 100].
     row
@@ -104,14 +106,19 @@ class HealthCheck:
     """
 
     interval_s: float = 10.0
-    timeout_s: float = 5.0
+    timeout_s: float | None = None
     failure_threshold: int = 3
     row: dict[str, Any] | list[Any] | None = None
 
     def __post_init__(self) -> None:
         _within("health_check.interval_s", self.interval_s, 1, 3_600)
-        _within("health_check.timeout_s", self.timeout_s, 0.001, self.interval_s)
+        _within("health_check.timeout_s", self.patience_s, 0.001, self.interval_s)
         _within("health_check.failure_threshold", self.failure_threshold, 1, 100)
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds that an answer has."""
+        return min(_PATIENCE_S, self.interval_s) if self.timeout_s is None else self.timeout_s
 
 
 class Guarded(enum.StrEnum):
