@@ -118,7 +118,7 @@ def test_a_model_is_deployed_looked_at_and_taken_back(
 def test_a_model_that_does_not_answer_is_not_healthy(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (file := world.folder / "corrupt.pt").write_bytes(b"no network")
+    (file := world.folder / "unwell.bin").write_bytes(b"no model, only kept")
     with world.native() as opened:
         opened.register("unwell", file, version="v1")
     assert world.run(capsys, "deploy unwell v1 --deployment-id unwell_1")[0] == 0
