@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -138,3 +140,19 @@ def test_what_only_reads_is_asked_again_where_the_server_has_left(
     with pytest.raises(StoreUnavailable, match="Server disconnected"):
         getattr(models, verb)("m")
     assert asked == ["POST"]
+
+
+def test_a_file_is_asked_for_again_where_the_server_has_left() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        digest = base64.b64encode(hashlib.sha256(b"bytes").digest()).decode()
+        headers = {"Repr-Digest": f"sha-256=:{digest}:"}
+        return httpx.Response(200, stream=httpx.ByteStream(b"bytes"), headers=headers)
+
+    versions = remote_verbs(Connection("http://x", transport=httpx.MockTransport(answer))).versions
+    assert b"".join(versions.fetch("m:v1", "model")) == b"bytes"
+    assert asked == ["GET", "GET"]

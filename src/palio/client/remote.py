@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -75,14 +75,17 @@ class Connection:
         except msgspec.DecodeError as unreadable:
             raise self._strange(response, str(unreadable)) from unreadable
 
-    def _sent(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _sent(
+        self, method: str, path: str, *, stream: bool = False, **request: Any
+    ) -> httpx.Response:
         """Send a request; one that only reads again, if the server has left the connection."""
+        made = self._http.build_request(method, path, **request)
         try:
-            return self._http.request(method, path, **request)
+            return self._http.send(made, stream=stream)
         except httpx.RemoteProtocolError:
             if method != "GET":
                 raise
-            return self._http.request(method, path, **request)
+            return self._http.send(made, stream=stream)
 
     def fetch(self, reference: str, file: str) -> Iterator[bytes]:
         """Return the bytes of a file of a version as they arrive, compared with their digest."""
@@ -92,7 +95,7 @@ class Connection:
 
     def _streamed(self, path: str, reference: str, file: str) -> Iterator[bytes]:
         try:
-            with self._http.stream("GET", path) as response:
+            with closing(self._sent("GET", path, stream=True)) as response:
                 if not response.is_success:
                     response.read()
                     raise self._error_in(response)

@@ -75,8 +75,9 @@ class Lifecycles:
 
     def _declare(self, lifecycle: Lifecycle) -> Lifecycle:
         with self.store.write() as unit:
-            unit.lifecycles.get(lifecycle.name, 1, lock=True)
-            last = unit.lifecycles.find(name=lifecycle.name, last=1)
+            first = unit.lifecycles.get(lifecycle.name, 1, lock=True)
+            # one that came after that look is not locked: revision 1 is then refused, and again
+            last = [] if first is None else unit.lifecycles.find(name=lifecycle.name, last=1)
             if last and lifecycle.says_as(last[0]):
                 return last[0]
             declared = replace(lifecycle, revision=last[0].revision + 1 if last else 1)
