@@ -42,8 +42,9 @@ def predictions(world: World) -> list[Prediction]:
     return [e.event for e in logged(world) if isinstance(e.event, Prediction)]
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float) -> bool:
-    until = time.monotonic() + within_s
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Tell whether something comes to hold; servers look twice a second, busy ones later."""
+    until = time.monotonic() + servers.PATIENCE_S
     while time.monotonic() < until:
         if holds():
             return True
@@ -99,7 +100,7 @@ def test_a_version_by_name_stays_outside_of_experiments(world: World) -> None:
     with world.opened() as opened:
         opened.experiments.draft(servers.design("e"))
         opened.experiments.start("e")
-    assert eventually(lambda: world.predict().json()["experiment"] == "e", within_s=2)
+    assert eventually(lambda: world.predict().json()["experiment"] == "e")
     before = len(predictions(world))
     for version in ("v1", "v2"):
         answer = world.predict(ROW, version=version, unit="u").json()
@@ -119,7 +120,7 @@ def test_attributes_decide_who_takes_part(world: World) -> None:
         )
         opened.experiments.start("e")
     said = {"attributes": {"country": "NL", "age": 41, "pro": True, "score": 0.5}}
-    assert eventually(lambda: world.predict(ROW, **said).json()["experiment"] == "e", within_s=1.5)
+    assert eventually(lambda: world.predict(ROW, **said).json()["experiment"] == "e")
     for outside in ({}, {"attributes": {}}, {"attributes": {"country": "FR"}}):
         answer = world.predict(ROW, request_id="outside", **outside).json()
         assert (answer["experiment"], answer["version"]) == (None, "v1")
@@ -161,7 +162,7 @@ def test_a_variant_that_is_asked_for_answers_and_is_no_evidence(
     with world.opened() as opened:
         opened.experiments.draft(servers.design("e"))
         opened.experiments.start("e")
-    assert eventually(lambda: ask(1).status_code == 200, within_s=1.5)
+    assert eventually(lambda: ask(1).status_code == 200)
     for number in range(2, 12):
         told = ask(number).json()
         assert (told["variant"], told["version"], told["experiment"]) == ("challenger", "v2", "e")
@@ -178,7 +179,7 @@ def test_override_then_experiment_then_champion(world: World) -> None:
     assert world.post("/v1/models/credit/rollback").status_code == 409
     assert world.post("/v1/experiments", EXPERIMENT).status_code == 200
     assert world.post("/v1/experiments/e/start").status_code == 200
-    assert eventually(lambda: world.predict().json()["experiment"] == "e", within_s=1)
+    assert eventually(lambda: world.predict().json()["experiment"] == "e")
     units = [f"u{number}" for number in range(60)]
     first = {unit: world.predict(unit=unit).json()["variant"] for unit in units}
     assert set(first.values()) == {"control", "challenger"}
@@ -188,13 +189,13 @@ def test_override_then_experiment_then_champion(world: World) -> None:
     assert by_variant == {"control": "v1", "challenger": "v2"}
     overridden = world.http.put("/v1/endpoints/credit/override", json={"version": "v2"})
     assert overridden.status_code == 200
-    assert eventually(lambda: world.predict().json()["experiment"] is None, within_s=1)
+    assert eventually(lambda: world.predict().json()["experiment"] is None)
     assert {world.predict(unit=unit).json()["version"] for unit in units} == {"v2"}
     assert world.http.get("/v1/experiments/e").json()["state"] == "paused"
     assert world.http.delete("/v1/endpoints/credit/override").status_code == 200
-    assert eventually(lambda: world.predict().json()["version"] == "v1", within_s=1)
+    assert eventually(lambda: world.predict().json()["version"] == "v1")
     assert world.post("/v1/experiments/e/resume").status_code == 200
-    assert eventually(lambda: world.predict().json()["experiment"] == "e", within_s=1)
+    assert eventually(lambda: world.predict().json()["experiment"] == "e")
     resumed = {unit: world.predict(unit=unit).json()["variant"] for unit in units}
     assert resumed == first
 
@@ -244,7 +245,7 @@ def test_refused_rows_are_nobody_s_failure(world: World) -> None:
     with world.opened() as opened:
         opened.experiments.draft(servers.design("e"))
         opened.experiments.start("e")
-    assert eventually(lambda: world.predict().json()["experiment"] == "e", within_s=2)
+    assert eventually(lambda: world.predict().json()["experiment"] == "e")
     before = len(logged(world))
     for rows in ([[1, 2]], [{**NAMED, "x0": "a"}], []):
         assert world.post("/v1/predict/credit", {"rows": rows}).status_code == 422
@@ -277,7 +278,7 @@ def test_nullable_fields_take_null(world: World) -> None:
     taken = {
         "rows": [[None, None, True], {"age": 1.5, "kids": None, "owner": False}, [1, 2.0, True]]
     }
-    assert eventually(lambda: world.post(path, taken).status_code == 200, within_s=2)
+    assert eventually(lambda: world.post(path, taken).status_code == 200)
     for row, field in (([1, 1.5, True], "kids"), ([1, 1, 1], "owner"), ([1, 1, None], "owner")):
         answer = world.post(path, {"rows": [row]})
         assert (answer.status_code, answer.json()["details"]["field"]) == (422, field)
@@ -297,7 +298,7 @@ def test_a_model_that_raises_is_its_variant_s_error(world: World) -> None:
         metrics = Metrics(goal="brier", guardrails=("error",))
         opened.experiments.draft(servers.design("e", variants=variants, metrics=metrics))
         opened.experiments.start("e")
-    assert eventually(lambda: world.predict().json()["experiment"] == "e", within_s=2)
+    assert eventually(lambda: world.predict().json()["experiment"] == "e")
     answers = [
         world.predict([None, 1, 2], unit=f"u{number}", request_id=f"r{number}")
         for number in range(20)
@@ -349,10 +350,10 @@ def test_artifacts_that_come_back_are_served_again(home: str) -> None:
         assert world.predict().json()["code"] == "corrupt_artifact"
         aside.rename(folder)
         assert world.http.put("/v1/models/credit/aliases/a", json={"version": "v2"}).is_success
-        assert eventually(lambda: world.predict().status_code == 200, within_s=2)
+        assert eventually(lambda: world.predict().status_code == 200)
 
 
-def test_another_process_s_promotion_is_served_within_a_second(home: str, tmp_path: Path) -> None:
+def test_another_process_s_promotion_is_served_soon(home: str, tmp_path: Path) -> None:
     process = servers.start(
         home, artifacts=str(Path(home).with_name("palio-artifacts")), folder=tmp_path
     )
@@ -361,16 +362,13 @@ def test_another_process_s_promotion_is_served_within_a_second(home: str, tmp_pa
             for version in ("v2", "v1", "v2"):
                 other.versions.promote(f"credit:{version}")
                 assert eventually(
-                    lambda version=version: world.predict().json()["version"] == version,
-                    within_s=1,
+                    lambda version=version: world.predict().json()["version"] == version
                 )
                 assert other.predict("credit", [ROW]).version == version
             with world.opened() as opened:  # in process one looks too
                 assert opened.predict("credit", [ROW]).version == "v2"
                 other.versions.promote("credit:v1")
-                assert eventually(
-                    lambda: opened.predict("credit", [ROW]).version == "v1", within_s=1
-                )
+                assert eventually(lambda: opened.predict("credit", [ROW]).version == "v1")
     finally:
         process.end(servers.signal.SIGTERM)
 
@@ -422,5 +420,5 @@ def test_an_endpoint_without_a_champion_says_so(bare: World) -> None:
     assert bare.post("/v1/models", {"name": "credit"}).status_code == 200
     assert bare.post("/v1/endpoints", {"name": "credit", "model": "credit"}).status_code == 200
     said = "`palio models promote credit:VERSION` makes one"
-    assert eventually(lambda: said in bare.predict().json()["detail"], within_s=1)
+    assert eventually(lambda: said in bare.predict().json()["detail"])
     assert bare.predict().json()["code"] == "not_found"

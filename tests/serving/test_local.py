@@ -327,3 +327,8 @@ def test_what_another_process_made_just_now_is_found(house: House) -> None:
         assert in_process.predict(PredictRequest(endpoint="newer", rows=[[4]])).predictions == [5]
 
     play(house, story)
+
+
+def test_the_store_is_asked_often_enough_for_the_second_that_is_promised() -> None:
+    """Serving's promise is a second; that much is left to load what is new."""
+    assert local._ASK_S + local._LOOK_S <= 0.6
