@@ -9,11 +9,11 @@ import httpx
 import pytest
 from fastapi import Body, FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import StrictFloat
+from pydantic import StrictFloat, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from palio.edge.refusals import refused_body
+from palio.edge.refusals import refused_body, refused_fields
 
 Send = Callable[[bytes, dict[str, str]], httpx.Response]
 
@@ -85,3 +85,13 @@ def test_what_does_not_fit_is_named(
 def test_what_fits_is_answered(send: Send) -> None:
     whole = send(b'{"v1": 1}', {"Content-Type": "application/json"})
     assert (whole.status_code, whole.json()) == (200, {"v1": 1.0})
+
+
+def test_fields_of_a_record_are_named_with_the_place_they_stand_in() -> None:
+    kind: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
+    with pytest.raises(ValidationError) as unfit:
+        kind.validate_python({"cpu": "many"})
+    told = refused_fields(unfit.value, "resources")
+    assert told.message.startswith("resources.cpu: Input should be a valid number")
+    assert told.message.endswith(", got 'many'")
+    assert told.details == {"field": "resources.cpu", "value": "many"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from palio.errors import InvalidInput
 
-__all__ = ["refused_body"]
+__all__ = ["refused_body", "refused_fields"]
 
 _SHOWN = 256  # characters of what was sent that an error repeats
 _UNKNOWN = "the field is unknown or frozen here; /docs lists those that can be sent"
@@ -47,3 +49,21 @@ def _no_json(first: Mapping[str, Any]) -> InvalidInput:
         "comments, names in double quotes",
         field="body",
     )
+
+
+def refused_fields(unfit: ValidationError, place: str = "") -> InvalidInput:
+    """Return the error for a record made in Python; the first field that does not fit counts.
+
+    Parameters
+    ----------
+    unfit
+        What pydantic says of it.
+    place
+        What the record is called, where it is part of another one.
+    """
+    first = unfit.errors()[0]
+    name = ".".join(str(part) for part in (place, *first["loc"]) if part != "")
+    if first["type"] == "missing":
+        return InvalidInput(f"{name}: it is missing", field=name)
+    told = f"{first['msg']}, got {first['input']!r}"
+    return InvalidInput(f"{name}: {told}", field=name, value=str(first["input"]))

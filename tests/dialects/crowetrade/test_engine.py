@@ -318,7 +318,7 @@ def test_tests_that_cannot_be(desk: Desk, fields: dict[str, Any], said: str) -> 
 
 
 def test_no_field_is_left_out() -> None:
-    with pytest.raises(InvalidInput, match="name: Field required"):
+    with pytest.raises(InvalidInput, match="name: it is missing"):
         create_ab_test(
             test_id="t", description="", created_by="r", model_registry_ids=["a:1", "b:1"]
         )

@@ -112,6 +112,8 @@ def _add_predict(router: APIRouter, served: Served, settings: Settings) -> None:
         try:
             answer = await served.predict(request, asked)
         except NotFound as nothing:
+            if nothing.details.get("kind") not in {"endpoint", "champion"}:
+                raise
             raise NotFound(NOTHING_SERVES, kind="endpoint", name=settings.model) from nothing
         return answer_of(answer, settings)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from palio.errors import InvalidInput
+from palio.edge.refusals import refused_fields
 
 __all__ = ["checked"]
 
@@ -25,10 +25,7 @@ def checked(kind: TypeAdapter[T], given: Mapping[str, Any]) -> T:
     try:
         return kind.validate_python({name: _plain(value) for name, value in given.items()})
     except ValidationError as unfit:
-        first = unfit.errors()[0]
-        name, found = ".".join(map(str, first["loc"])), first["input"]
-        why = first["msg"] if first["type"] == "missing" else f"{first['msg']}, got {found!r}"
-        raise InvalidInput(f"{name}: {why}", field=name, value=found) from unfit
+        raise refused_fields(unfit) from unfit
 
 
 def _plain(value: Any) -> Any:

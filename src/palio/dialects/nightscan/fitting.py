@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from palio.edge.fields import unknown_field
+from palio.edge.refusals import refused_fields
 from palio.errors import InvalidInput
 
 __all__ = ["fitted", "read"]
@@ -46,8 +47,4 @@ def read(kind: type[T], given: Mapping[str, Any], place: str = "") -> T:
     try:
         return TypeAdapter(kind).validate_python(given)
     except ValidationError as unfit:
-        first = unfit.errors()[0]
-        name = ".".join(str(part) for part in (place, *first["loc"]) if part != "")
-        missing = first["type"] == "missing"
-        told = "it is missing" if missing else f"{first['msg']}, got {first['input']!r}"
-        raise InvalidInput(f"{name}: {told}", field=name, value=str(first["input"])) from None
+        raise refused_fields(unfit, place) from None
